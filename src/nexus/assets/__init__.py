@@ -1,0 +1,29 @@
+"""Shipped vocabularies, class names and photographs, with their licences."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from nexus.errors import UnknownNameError, did_you_mean
+
+__all__ = ["PHOTOS", "load_labels"]
+
+PHOTOS = Path(__file__).parent / "photos"
+"""Folder of the photographs that `nexus demo` uses."""
+
+
+@cache
+def load_labels(name: str) -> tuple[str, ...]:
+    """Return a shipped list of class names, e.g. ``"imagenet_1k"``, in the order of the logits.
+
+    Raises:
+        UnknownNameError: no such list.
+    """
+    folder = Path(__file__).parent / "labels"
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        known = [file.stem for file in folder.glob("*.json")]
+        raise UnknownNameError(f"no label list is called {name!r}{did_you_mean(name, known)}")
+    return tuple(json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,64 @@
+"""The base of every config: a frozen pydantic model that takes a plain dict and names its mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nexus.errors import ConfigError, did_you_mean
+
+__all__ = ["Config", "config_error"]
+
+
+class Config(BaseModel):
+    """Base of every config.
+
+    A config is immutable, refuses unknown keys (naming the nearest known one) and round-trips through `to_dict`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any] | Config) -> Self:
+        """Build a config from a mapping, or pass a finished one through.
+
+        Args:
+            values: keys and values of this config, or a config of this class.
+
+        Raises:
+            ConfigError: an unknown key, a missing one, or a value of the wrong type or range.
+        """
+        if isinstance(values, cls):
+            return values
+        if isinstance(values, Config):
+            raise ConfigError(f"a {cls.__qualname__} is needed here, not a {type(values).__qualname__}")
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise config_error(cls.__qualname__, error, cls.model_fields) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types such that ``parse(config.to_dict()) == config``."""
+        return self.model_dump(mode="json")
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a validated copy with some values changed."""
+        return self.parse({**self.model_dump(), **changes})
+
+
+def config_error(owner: str, error: ValidationError, known: Mapping[str, Any]) -> ConfigError:
+    """Rewrite a pydantic error as one line per mistake: dotted key, value, what is wrong, nearest key."""
+    lines = [_describe(mistake, known) for mistake in error.errors()]
+    return ConfigError(f"{owner}: " + "; ".join(lines))
+
+
+def _describe(mistake: Any, known: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown key {key!r}" + (did_you_mean(key, known) or f" (known keys: {', '.join(known)})")
+    if mistake["type"] in ("missing", "missing_argument"):
+        return f"missing key {key!r}"
+    message = mistake["msg"].removeprefix("Value error, ")
+    return f"{key} = {mistake['input']!r}: {message}" if key else message

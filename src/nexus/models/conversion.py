@@ -1,0 +1,102 @@
+"""What every `convert.py` is written with: a key table, applied by pure functions from dict to dict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nexus.errors import WeightsError
+
+__all__ = ["CheckpointFormat", "State", "detect_format", "fuse", "rename"]
+
+State = Mapping[str, Tensor]
+"""A flat state dict: key -> tensor."""
+
+
+@dataclass(frozen=True)
+class CheckpointFormat:
+    """One upstream layout of a family's checkpoints.
+
+    Attributes:
+        signature: a key that every checkpoint of this layout has, and no other layout of the family.
+        convert: ``(state, config) -> state`` of our model; pure; keys it does not know pass through unchanged, so that
+            strict loading names them.
+    """
+
+    signature: str
+    convert: Callable[[State, Any], dict[str, Tensor]]
+
+
+def detect_format(state: State, formats: Mapping[str, CheckpointFormat], source: str) -> str:
+    """Return the name of the layout that a checkpoint has, by its keys.
+
+    Raises:
+        WeightsError: none of them; the message names the layouts and the first keys found.
+    """
+    for name, layout in formats.items():
+        if layout.signature in state:
+            return name
+    raise WeightsError(
+        f"{source} is in none of the layouts that this family reads ({', '.join(formats)}); its first keys are "
+        f"{', '.join(list(state)[:4])}. Is it a checkpoint of another family?"
+    )
+
+
+def rename(state: State, table: Mapping[str, str | None]) -> dict[str, Tensor]:
+    """Rename keys by templates.
+
+    Args:
+        state: the upstream tensors.
+        table: upstream template -> our template. ``{}`` stands for a layer number and is carried over in order; a
+            template matches a whole key, or a prefix of it that ends before a dot. The first match wins. ``None``
+            drops the key: that the model has no use for it is thereby declared.
+
+    Returns:
+        A new dict; keys that match nothing keep their names.
+    """
+    rules = [(_pattern(upstream), ours) for upstream, ours in table.items()]
+    renamed: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        new = _apply(key, rules)
+        if new is not None:
+            renamed[new] = tensor
+    return renamed
+
+
+def fuse(state: State, parts: Iterable[str], whole: str) -> dict[str, Tensor]:
+    """Concatenate tensors along the first axis, e.g. query, key and value into one projection.
+
+    Args:
+        state: tensors, already renamed.
+        parts: templates of the parts, in the order of concatenation, e.g. ``"blocks.{}.attn.q.weight"``.
+        whole: template of the result, e.g. ``"blocks.{}.attn.qkv.weight"``.
+
+    Returns:
+        A new dict in which every complete set of parts is replaced by the whole.
+    """
+    fused, (first, *rest) = dict(state), tuple(parts)
+    for key in state:
+        match = _pattern(first).fullmatch(key)
+        if match is None:
+            continue
+        keys = [part.format(*match.groups()[:-1]) for part in (first, *rest)]
+        if all(k in fused for k in keys):
+            fused[whole.format(*match.groups()[:-1])] = torch.cat([fused.pop(k) for k in keys])
+    return fused
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.escape(template).replace(r"\{\}", r"(\d+)") + r"((?:\..*)?)")
+
+
+def _apply(key: str, rules: list[tuple[re.Pattern[str], str | None]]) -> str | None:
+    for pattern, ours in rules:
+        if match := pattern.fullmatch(key):
+            *numbers, rest = match.groups()
+            return None if ours is None else ours.format(*numbers) + rest
+    return key

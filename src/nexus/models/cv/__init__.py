@@ -1,0 +1,23 @@
+"""Families whose output is a vector, class, box, mask, keypoint, depth or radiance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexus._lazy import attach
+
+if TYPE_CHECKING:
+    from nexus.models.cv.dinov2 import DINOv2 as DINOv2
+    from nexus.models.cv.efficient_net import EfficientNet as EfficientNet
+    from nexus.models.cv.resnet import ResNet as ResNet
+    from nexus.models.cv.vit import VisionTransformer as VisionTransformer
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "DINOv2": ".dinov2",
+        "EfficientNet": ".efficient_net",
+        "ResNet": ".resnet",
+        "VisionTransformer": ".vit",
+    },
+)

@@ -1,0 +1,150 @@
+"""From a name or a folder to a model with its weights, and back to a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from nexus import hub, registry
+from nexus.assets import load_labels
+from nexus.errors import ConfigError, WeightsError
+from nexus.models.conversion import State, detect_format
+from nexus.transforms.preprocess import PreprocessSpec, spec_from_huggingface
+
+if TYPE_CHECKING:
+    from nexus.models.base import NexusModule
+
+__all__ = ["FORMAT_VERSION", "load_model", "save_model"]
+
+FORMAT_VERSION = 1
+"""Version of the folders that `save_model` writes."""
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load_model(source: str | Path, *, weights: str | Path | None = None, mirror: bool | None = None) -> NexusModule:
+    """Build a model of whatever class `source` names; see `NexusModule.from_pretrained`."""
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        model = _from_folder(folder)
+    elif isinstance(source, str) and REPOSITORY.fullmatch(source) and source not in registry.list_models():
+        model = _from_folder(hub.fetch_repository(source))
+    else:
+        model = _from_variant(registry.variant(str(source)), weights, mirror)
+    return model.eval()
+
+
+def save_model(model: NexusModule, folder: str | Path) -> Path:
+    """Write a model's folder; see `NexusModule.save_pretrained`."""
+    from safetensors.torch import save
+
+    folder = Path(folder).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {
+        "nexus_format": FORMAT_VERSION,
+        "class": type(model).__name__,
+        "variant": model.variant,
+        "config": model.describe_config(),
+        "preprocess": model.preprocess.to_dict(),
+        "labels": model.labels,
+    }
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    _write(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+    _write(folder / "config.json", (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode())
+    return folder
+
+
+def _from_variant(variant: registry.Variant, weights: str | Path | None, mirror: bool | None) -> NexusModule:
+    model = _build(variant.class_name, variant.config)
+    path = Path(weights).expanduser() if weights else hub.fetch(variant.weights, name=variant.name, mirror=mirror)
+    load_converted(model, hub.read_tensors(path), variant.family, str(weights or variant.name))
+    model.variant, model.preprocess = variant.name, PreprocessSpec.parse(variant.preprocess)
+    model.labels = load_labels(variant.labels) if variant.labels else None
+    return model
+
+
+def _from_folder(folder: Path) -> NexusModule:
+    described = _read_json(folder / "config.json")
+    if "nexus_format" in described:
+        return _from_nexus(folder, described)
+    if "model_type" in described:
+        return _from_huggingface(folder, described)
+    raise ConfigError(
+        f"{folder / 'config.json'} has neither 'nexus_format' nor 'model_type': it is not a model that nexus reads"
+    )
+
+
+def _from_nexus(folder: Path, described: Mapping[str, Any]) -> NexusModule:
+    if described["nexus_format"] > FORMAT_VERSION:
+        raise ConfigError(
+            f"{folder} has format {described['nexus_format']}, this nexus reads up to {FORMAT_VERSION}: "
+            "pip install --upgrade nexus-vision"
+        )
+    model = _build(described["class"], described["config"])
+    model.load_tensors(hub.read_tensors(folder / "model.safetensors"), str(folder))
+    model.variant, model.preprocess = described["variant"], PreprocessSpec.parse(described["preprocess"])
+    model.labels = tuple(described["labels"]) if described["labels"] else None
+    return model
+
+
+def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule:
+    family, class_name = registry.family_of(huggingface=described["model_type"])
+    config = registry.converter(family.name).config_from_huggingface(described)
+    model = load_converted(_build(class_name, config), hub.read_tensors(folder), family.name, str(folder))
+    processor = folder / "preprocessor_config.json"
+    if processor.is_file():
+        model.preprocess = spec_from_huggingface(_read_json(processor))
+    names = described.get("id2label") or {}
+    if config.get("num_classes") and len(names) == config["num_classes"]:
+        model.labels = tuple(names[key] for key in sorted(names, key=int))
+    return model
+
+
+def load_converted(model: NexusModule, state: State, family: str, source: str) -> NexusModule:
+    """Load a checkpoint of any layout that the family reads (our own included), strictly."""
+    if model.state_dict().keys() - set(model.optional_keys) <= state.keys():
+        return model.load_tensors(state, source)
+    formats = registry.converter(family).FORMATS
+    layout = formats[detect_format(state, formats, source)]
+    return model.load_tensors(layout.convert(state, model.config), source)
+
+
+def _build(class_name: str, config: Mapping[str, Any]) -> NexusModule:
+    """Build without memory or random numbers for weights that will be replaced at once."""
+    model_class = registry.model_class(class_name)
+    with torch.device("meta"):
+        model: NexusModule = model_class(config)
+    computed = dict(model.named_buffers()).keys() - model.state_dict().keys()
+    return model_class(config) if computed else model  # type: ignore[no-any-return]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{path.parent} is not a model folder: it has no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds a {type(content).__name__}, not a JSON object")
+    return content
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write beside the place and rename, so that a reader sees the old file or the new one."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.replace(file.name, path)

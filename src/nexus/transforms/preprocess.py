@@ -1,0 +1,103 @@
+"""The preprocess spec: how a picture becomes a model's input. It travels with the weights, an index and an export."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from nexus.config import Config
+from nexus.errors import ConfigError
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "PreprocessSpec", "spec_from_huggingface"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Triple = tuple[float, float, float]
+Side = Annotated[int, Field(gt=0, le=16384)]
+
+
+class PreprocessSpec(Config):
+    """From an upright RGB picture to a normalised (3, H, W) array: resize, centre crop, scale to 0..1, normalise.
+
+    Attributes:
+        resize: an int: the shorter side becomes that long and the aspect is kept; (height, width): exactly that.
+        crop: (height, width) of the centre crop after the resize, or None. A picture smaller than the crop is padded
+            with black, as the reference processors do.
+        interpolation: filter of the resize, as Pillow computes it on 8-bit pixels.
+        mean, std: per channel, of values in 0..1, in the order of `channels`.
+        channels: order in which the model wants them.
+        decode: ``"exact"`` decodes every pixel; ``"scaled"`` lets a large JPEG be decoded smaller by the DCT, never
+            below twice the resize target (about twice as fast; features differ by a cosine of about 2e-4).
+    """
+
+    resize: Side | tuple[Side, Side] = 256
+    crop: tuple[PositiveInt, PositiveInt] | None = (224, 224)
+    interpolation: Literal["bicubic", "bilinear", "lanczos", "nearest"] = "bicubic"
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    channels: Literal["rgb", "bgr"] = "rgb"
+    decode: Literal["exact", "scaled"] = "scaled"
+
+    @model_validator(mode="after")
+    def _fixed_size(self) -> PreprocessSpec:
+        if self.crop is None and isinstance(self.resize, int):
+            raise ValueError(f"resize={self.resize} keeps the aspect, so crop=(height, width) is needed for a batch")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be positive, got {self.std}")
+        return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the model's input."""
+        if self.crop is not None:
+            return self.crop
+        assert isinstance(self.resize, tuple)
+        return self.resize
+
+    def at(self, size: int) -> PreprocessSpec:
+        """Return the spec for another square input size, with the same crop ratio."""
+        if isinstance(self.resize, tuple):
+            return self.replace(resize=(size, size), crop=(size, size) if self.crop else None)
+        assert self.crop is not None
+        return self.replace(resize=round(self.resize * size / min(self.crop)), crop=(size, size))
+
+    def digest(self) -> str:
+        """Return 16 hex digits that differ whenever two specs could give different inputs."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+"""Pillow's filter numbers, as Hugging Face processors store them."""
+
+
+def spec_from_huggingface(processor: Mapping[str, Any]) -> PreprocessSpec:
+    """Translate the contents of a Hugging Face ``preprocessor_config.json``.
+
+    Raises:
+        ConfigError: a step that a spec cannot say, named.
+    """
+    size, crop = processor.get("size") or {}, processor.get("crop_size") or {}
+    if isinstance(size, int):
+        size = {"shortest_edge": size} if processor.get("do_center_crop") else {"height": size, "width": size}
+    if isinstance(crop, int):
+        crop = {"height": crop, "width": crop}
+    resize = size.get("shortest_edge") or (size["height"], size["width"])
+    scale = 255 * processor.get("rescale_factor", 1 / 255)
+    if abs(scale - 1) > 1e-6:
+        raise ConfigError(f"rescale_factor = {processor['rescale_factor']}: only 1/255 is supported")
+    plain = {"image_mean": (0.0, 0.0, 0.0), "image_std": (1.0, 1.0, 1.0)}
+    normalise = processor if processor.get("do_normalize", True) else plain
+    return PreprocessSpec.parse(
+        {
+            "resize": resize,
+            "crop": (crop["height"], crop["width"]) if processor.get("do_center_crop") and crop else None,
+            "interpolation": RESAMPLE[processor.get("resample", 2)],
+            "mean": tuple(normalise["image_mean"]),
+            "std": tuple(normalise["image_std"]),
+        }
+    )
