@@ -48,6 +48,10 @@ class Result(BaseModel):
         """Return one line of JSON."""
         return self.model_dump_json()
 
+    def lines(self) -> list[str]:
+        """Return what the command line prints for people."""
+        return [f"{key}: {_short(value)}" for key, value in self.to_dict().items()]
+
     def _repr_html_(self) -> str:
         """Show as a table in notebooks."""
         rows = (

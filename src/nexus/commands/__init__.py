@@ -1,1 +1,27 @@
+"""The verbs: one file each, a typed function that returns a typed result. No argument parsing, no HTTP, no printing.
 
+`VERBS` is a literal table, so that ``nexus --help`` imports none of them. A contract test holds each summary equal to
+the first line of its function's docstring.
+"""
+
+from __future__ import annotations
+
+__all__ = ["VERBS"]
+
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("nexus.commands.demo:demo", "Run the main job on the shipped photographs, from weights to a contact sheet."),
+    "embed": ("nexus.commands.embed:embed", "Turn pictures into feature vectors."),
+    "index": ("nexus.commands.index:index", "Index a folder of pictures, or bring its index up to date."),
+    "search": ("nexus.commands.search:search", "Find the pictures most like a picture."),
+    "dedupe": ("nexus.commands.dedupe:dedupe", "Find exact and near duplicates."),
+    "copies": ("nexus.commands.copies:copies", "Find near-copies of protected pictures among suspects."),
+    "cluster": ("nexus.commands.cluster:cluster", "Group pictures that look alike, and put each group in a folder."),
+    "recommend": ("nexus.commands.recommend:recommend", "Rank pictures by examples that are liked and disliked."),
+    "similarity": ("nexus.commands.similarity:similarity", "Compare pictures with each other."),
+    "classify": ("nexus.commands.classify:classify", "Label pictures from a few examples, or with a classifier."),
+    "visualize pca": ("nexus.commands.visualize:visualize_pca", "Show what the model sees: patch features as colours."),
+    "models": ("nexus.commands.models:describe_models", "List the models."),
+    "models show": ("nexus.commands.models:show_model", "Show one model: sizes, sources, licence, how to cite."),
+    "doctor": ("nexus.commands.doctor:doctor", "Say what is installed, what would run, and what is missing."),
+}
+"""Name on the command line -> (``module:function``, summary)."""

@@ -1,0 +1,145 @@
+"""The command line: generated from the verbs' signatures and docstrings.
+
+Exit codes: 0 done (pictures that could not be read are named on standard error and in ``--json``); 1 it failed, and the
+last line says why; 2 the command was not understood; 130 interrupted by Ctrl-C, with everything finished so far kept.
+Standard output holds only the result; everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+import types
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from cyclopts import App, CycloptsError, Parameter
+
+import nexus
+from nexus.commands import VERBS
+from nexus.errors import NexusError
+
+__all__ = ["main"]
+
+HELP = """Large vision models: search, group, label and look into your pictures.
+
+`nexus VERB --help` explains a verb. Exit codes: 0 done, 1 failed, 2 not understood, 130 interrupted."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: what follows the program's name; None: the process's own.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _app(words)(words, exit_on_error=False, print_error=False, result_action="return_value") or 0
+    except CycloptsError as error:
+        return _fail(str(error), f"`nexus {_named(words) or ''}".rstrip() + " --help` shows the arguments.", code=2)
+    except NexusError as error:
+        if os.environ.get("NEXUS_DEBUG"):
+            raise
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was finished is kept, and the same command goes on from there", code=130)
+    except BrokenPipeError:  # `nexus ... | head` closed the pipe: nothing is left to say, and no traceback either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _app(words: Sequence[str]) -> App:
+    """An app that knows all verbs by name and summary, but imports only the one that was called."""
+    app = App(name="nexus", help=HELP, version=nexus.__version__, help_on_error=False)
+    called, groups = _named(words), dict[str, App]()
+    for name, (target, summary) in VERBS.items():
+        *group, leaf = name.split()
+        child = App(name=leaf, help=summary, version_flags=[])
+        if name == called:
+            child = App(name=leaf, version_flags=[], help_flags=["--help", "-h"])
+            child.default(_command(_import(target)))
+        if group and group[0] not in groups:
+            groups[group[0]] = App(name=group[0], help=summary, version_flags=[])
+            app.command(groups[group[0]])
+        (groups[group[0]] if group else app).command(child)
+        groups.setdefault(name, child)
+    return app
+
+
+def _named(words: Sequence[str]) -> str | None:
+    """The verb that a command line begins with: its longest name wins."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in VERBS:
+            return name
+    return None
+
+
+def _import(target: str) -> Callable[..., Any]:
+    module, function = target.split(":")
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+
+
+def _command(verb: Callable[..., Any]) -> Callable[..., int]:
+    """A function whose signature is the verb's, as the command line says it, plus ``--json``."""
+    from nexus.commands._verb import parameters
+
+    found = {name: pair for name, pair in parameters(verb).items() if name != "progress"}
+    takes_progress = "progress" in parameters(verb)
+
+    def command(*args: Any, json: bool, **kwargs: Any) -> int:
+        from nexus.cli.progress import shown
+        from nexus.cli.render import show
+
+        with shown() as progress:
+            result = verb(*args, **kwargs, **({"progress": progress} if takes_progress else {}))
+        show(result, as_json=json)
+        return 0
+
+    said = [_as_said(parameter, field) for parameter, field in found.values()]
+    help_json = "Print the result as JSON."
+    said.append(
+        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, Parameter(help=help_json, negative=())])
+    )
+    said.sort(key=lambda parameter: parameter.kind)
+    command.__signature__ = inspect.Signature(said, return_annotation=int)  # type: ignore[attr-defined]
+    command.__doc__ = _without_sections(inspect.getdoc(verb) or "")
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in said}
+    return command
+
+
+def _as_said(parameter: inspect.Parameter, field: Any) -> inspect.Parameter:
+    """One argument as the command line says it: anything that is not a number, flag or choice is text."""
+    annotation = _textual(field.annotation)
+    short = {"k": "-k", "out": "-o"}.get(parameter.name)
+    names = [short, f"--{parameter.name.replace('_', '-')}"] if short else None
+    negative = () if annotation is bool and parameter.default is False else None
+    how = Parameter(help=field.description, name=names, negative=negative, show_default=parameter.default not in (None, parameter.empty))
+    return parameter.replace(annotation=Annotated[annotation, how])
+
+
+def _textual(annotation: Any) -> Any:
+    """`Any`, paths and objects become `str`; lists of them `list[str]`; numbers, flags and literals stay."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _textual(arguments[0])
+    if origin in (Union, types.UnionType):
+        kept = tuple(dict.fromkeys(_textual(a) for a in arguments))
+        return Union[kept]  # noqa: UP007  (built at run time)
+    if origin in (list, tuple, Sequence, types.GenericAlias) or getattr(origin, "__name__", "") in ("Sequence", "Iterable"):
+        return list[_textual(arguments[0])]  # type: ignore[misc]
+    if annotation in (int, float, bool, str, type(None)) or "Literal" in str(origin):
+        return annotation
+    return str
+
+
+def _without_sections(doc: str) -> str:
+    """The docstring without `Args:`, which the command line shows in its own way, and `Returns:`."""
+    return doc.split("\nArgs:")[0].split("\nReturns:")[0].split("\nRaises:")[0].strip()
+
+
+def _fail(message: str, hint: str = "", *, code: int = 1) -> int:
+    print(f"nexus: {message}", *([hint] if hint else []), sep="\n", file=sys.stderr)
+    return code

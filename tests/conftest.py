@@ -1,0 +1,42 @@
+"""Seeds, threads and a cache of its own for every test run."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel; one thread each
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """The same random numbers in every run and order."""
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test reads or writes the user's cache, but those that fetch real weights, which share one across runs."""
+    if request.node.get_closest_marker("registry") is None:
+        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path_factory.mktemp("cache")))
+    for name in ("NEXUS_MIRROR", "NEXUS_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of shipped photographs."""
+    from nexus.assets import PHOTOS
+
+    return PHOTOS
