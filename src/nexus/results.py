@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
@@ -93,3 +93,79 @@ class ProgressEvent(Result):
 
 Progress = Callable[[ProgressEvent], None]
 """Called by long jobs as often as they like; whoever renders it decides how often to draw."""
+
+
+class ModelRow(Result):
+    """One variant, as its family states it.
+
+    Attributes:
+        name: what to pass as `model`.
+        family: its family folder.
+        input_size: (height, width) of the input that its preprocess spec makes.
+        labels: name of its label list, for classifiers.
+        license: of the weights; None where no source states one.
+        sources: kinds of places its weights can come from, in order of preference.
+    """
+
+    name: str
+    family: str
+    input_size: tuple[int, int]
+    labels: str | None
+    license: str | None
+    sources: tuple[str, ...]
+
+
+class ModelList(Result):
+    """The models that match a pattern."""
+
+    models: tuple[ModelRow, ...]
+
+    def lines(self) -> list[str]:
+        """One aligned row per model."""
+        rows = [("NAME", "FAMILY", "INPUT", "LICENCE", "WEIGHTS FROM")]
+        for model in self.models:
+            height, width = model.input_size
+            rows.append((model.name, model.family, f"{height}x{width}", model.license or "not stated", ", ".join(model.sources)))
+        return aligned(rows)
+
+
+class ModelCard(ModelRow):
+    """All that is known of one variant.
+
+    Attributes:
+        parameters: counted, not stated.
+        config: values of the model's config, defaults included.
+        preprocess: values of its preprocess spec.
+        weights: every source, in order of preference.
+        score: reported results with their sources.
+        about: the paper, the licence and what the family is, from its docstring.
+    """
+
+    parameters: int
+    config: dict[str, Any]
+    preprocess: dict[str, Any]
+    weights: tuple[dict[str, Any], ...]
+    score: dict[str, Any] | None
+    about: str
+
+    def lines(self) -> list[str]:
+        """The card as text."""
+        height, width = self.input_size
+        rows = [
+            ("name", self.name),
+            ("family", self.family),
+            ("parameters", f"{self.parameters:,}"),
+            ("input", f"{height}x{width}"),
+            ("licence", self.license or "the sources state none"),
+            ("labels", self.labels or "none: features only"),
+            ("score", str(self.score) if self.score else "none recorded"),
+        ]
+        sources = [" ".join(f"{key}={value}" for key, value in source.items() if value is not None) for source in self.weights]
+        config = [f"  {key}: {value}" for key, value in self.config.items()]
+        return [*aligned(rows), "weights:", *(f"  {line}" for line in sources), "config:", *config, "", *self.about.splitlines()]
+
+
+def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
+    """Return one line per row with the columns aligned to the left."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -89,7 +89,7 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
     found = {name: pair for name, pair in parameters(verb).items() if name != "progress"}
     takes_progress = "progress" in parameters(verb)
 
-    def command(*args: Any, json: bool, **kwargs: Any) -> int:
+    def command(*args: Any, json: bool = False, **kwargs: Any) -> int:
         from nexus.cli.progress import shown
         from nexus.cli.render import show
 
