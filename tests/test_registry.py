@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from nexus import registry
+from nexus.errors import ConfigError, UnknownNameError
+
+
+def test_models_are_listed_by_pattern() -> None:
+    names = registry.list_models()
+    assert names == sorted(set(names))
+    assert "dinov2_vits14" in registry.list_models("dino*")
+    assert all(name.startswith("dino") for name in registry.list_models("dino*"))
+
+
+def test_an_unknown_name_gives_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"no model is called 'dinov2_vits41' \(did you mean 'dinov2_vits14'\?\)"):
+        registry.variant("dinov2_vits41")
+    with pytest.raises(UnknownNameError, match="no family has the model class 'DINOv3'"):
+        registry.model_class("DINOv3")
+    with pytest.raises(UnknownNameError, match="no family has the Hugging Face model_type 'dinov9'"):
+        registry.family_of(huggingface="dinov9")
+
+
+def test_a_folder_that_is_no_family_is_refused(tmp_path: object) -> None:
+    with pytest.raises(ConfigError, match=r"is not a family folder: it has no __init__\.py"):
+        registry.register(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", registry.list_models())
+def test_variants_are_literals_that_parse(name: str) -> None:
+    from nexus import hub
+    from nexus.transforms.preprocess import PreprocessSpec
+
+    variant = registry.variant(name)
+    assert registry.model_class(variant.class_name).Config.parse(variant.config)
+    assert PreprocessSpec.parse(variant.preprocess)
+    assert [hub.parse_source(source) for source in variant.weights]
