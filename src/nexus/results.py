@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
-__all__ = ["Array", "Name", "Progress", "ProgressEvent", "Result", "Skipped", "printable"]
+__all__ = ["Array", "Hit", "Name", "Progress", "ProgressEvent", "Result", "Skipped", "printable"]
 
 
 def printable(name: str) -> str:
@@ -169,3 +169,119 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
     """Return one line per row with the columns aligned to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+class Hit(Result):
+    """One image that a search found.
+
+    Attributes:
+        path: the image.
+        cosine: of its vector and the query's, -1..1; 1 is the same direction.
+        l2: Euclidean distance of the two vectors as the model gave them, not normalised; 0 is the same.
+    """
+
+    path: Name
+    cosine: float
+    l2: float
+
+
+class IndexResult(Result):
+    """What `nexus.index` did.
+
+    Attributes:
+        path: the collection's folder.
+        added, updated, removed, unchanged: numbers of pictures.
+        total: pictures in the collection now.
+        dims: floats per stored vector.
+        explained: share of the variance that a reduction by PCA kept; None without one.
+        ann: kind of search index: ``"flat"``, ``"hnsw"`` or ``"ivfpq"``.
+        engine: what ran the model.
+        seconds: from start to end.
+        images_per_second: pictures embedded in this run, over `seconds`.
+        skipped: what could not be read, and why.
+    """
+
+    path: Name
+    added: int
+    updated: int
+    removed: int
+    unchanged: int
+    total: int
+    dims: int
+    explained: float | None
+    ann: str
+    engine: str
+    seconds: float
+    images_per_second: float
+    skipped: tuple[Skipped, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Two or three lines."""
+        said = [
+            f"{printable(self.path)}: {self.total} pictures ({self.added} added, {self.updated} updated, "
+            f"{self.removed} removed, {self.unchanged} unchanged)",
+            f"{self.dims} floats each, {self.ann} index, engine {self.engine}, {self.seconds:.1f} s "
+            f"({self.images_per_second:.1f} images/s)",
+        ]
+        return said + ([f"PCA kept {self.explained:.1%} of the variance"] if self.explained is not None else [])
+
+
+class SearchResult(Result):
+    """What one query found, best first."""
+
+    query: Name
+    hits: tuple[Hit, ...]
+
+
+class SearchReport(Result):
+    """What `nexus.search` found, one entry per query.
+
+    Attributes:
+        collection: where it was searched.
+        results: in the order of the queries.
+        sheet, page: the contact sheet and the HTML page, where they were asked for.
+        skipped: queries that could not be read.
+    """
+
+    collection: Name
+    results: tuple[SearchResult, ...]
+    sheet: Name | None = None
+    page: Name | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+    def lines(self) -> list[str]:
+        """One numbered line per match."""
+        said = []
+        for result in self.results:
+            said.append(f"Top {len(result.hits)} similar images to {printable(result.query)}:")
+            said += [
+                f"{rank}. {printable(hit.path)} (similarity: {hit.cosine:.4f}, distance: {hit.l2:.4f})"
+                for rank, hit in enumerate(result.hits, 1)
+            ]
+        return said + [f"wrote {printable(path)}" for path in (self.sheet, self.page) if path]
+
+
+class SimilarityResult(Result):
+    """How alike some pictures are.
+
+    Attributes:
+        names: the pictures.
+        cosine: (N, N) cosine similarity of the features, -1..1.
+        l2: (N, N) Euclidean distance of the features.
+        picture: the drawn matrix, where it was asked for.
+        skipped: what could not be read.
+    """
+
+    names: tuple[Name, ...]
+    cosine: Array
+    l2: Array
+    picture: Name | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+    def lines(self) -> list[str]:
+        """For two pictures a sentence, for more the matrix."""
+        if len(self.names) == 2:
+            return [f"similarity: {self.cosine[0][1]:.4f}, distance: {self.l2[0][1]:.4f}"]
+        rows = [[printable(name), *(f"{value:.4f}" for value in row)] for name, row in zip(self.names, self.cosine, strict=True)]
+        said = aligned([["", *(str(n) for n in range(1, len(self.names) + 1))], *rows])
+        return said + ([f"wrote {printable(self.picture)}"] if self.picture else [])

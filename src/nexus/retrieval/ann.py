@@ -1,0 +1,210 @@
+"""FAISS: exact and approximate indexes over normalised vectors, where the inner product is the cosine."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nexus.errors import ConfigError, did_you_mean
+
+__all__ = ["ANN_MINIMUM", "Ann", "build", "choose", "faiss", "load", "normalised", "save", "usable_cores"]
+
+Ann = Literal["auto", "flat", "hnsw", "ivfpq"]
+
+ANN_MINIMUM = 1_000
+"""Below this, quantisers cannot be trained and nothing could be gained: the index is flat whatever was asked for."""
+
+HNSW_FROM, IVFPQ_FROM = 200_000, 4_000_000
+"""Where "auto" changes: flat answers 200 k pictures in about 20 ms; HNSW keeps all in memory, too much at millions."""
+
+HNSW_LINKS, HNSW_BUILD, HNSW_SEARCH = 32, 100, 128
+IVFPQ_PROBES, IVFPQ_FLOATS_PER_CODE, IVFPQ_TRAIN = 48, 8, 50
+BLOCK = 65_536
+IO_BLOCK = 1 << 22
+
+Vectors = NDArray[np.float32]
+
+
+def faiss() -> Any:
+    """Import FAISS (half a second) and let this thread use the cores that the process may use.
+
+    FAISS counts the machine's cores, not those of the process, and the number belongs to the calling thread.
+    """
+    import faiss as module
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        module.omp_set_num_threads(usable_cores())
+    return module
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose(asked: str, count: int) -> Ann:
+    """Return the kind of index for so many vectors.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    if asked not in get_args(Ann):
+        known = get_args(Ann)
+        raise ConfigError(f"ann = {asked!r}: must be one of {', '.join(known)}{did_you_mean(asked, known)}")
+    if count < ANN_MINIMUM:
+        return "flat"
+    if asked != "auto":
+        return asked  # type: ignore[return-value]
+    return "flat" if count < HNSW_FROM else "hnsw" if count < IVFPQ_FROM else "ivfpq"
+
+
+def normalised(vectors: Vectors) -> Vectors:
+    """Return a copy with rows of length 1; a row of zeros stays so."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors / np.maximum(lengths, 1e-30), dtype=np.float32)
+
+
+def blocks(vectors: Vectors, start: int = 0) -> Iterator[Vectors]:
+    """Yield normalised rows from `start` on, a block at a time."""
+    for first in range(start, len(vectors), BLOCK):
+        yield normalised(vectors[first : first + BLOCK])
+
+
+def build(kind: Ann, vectors: Vectors) -> Any:
+    """Build an index over rows (N, D), which need not be normalised."""
+    index = _EMPTY[kind](vectors)
+    extend(index, vectors)
+    return index
+
+
+def extend(index: Any, vectors: Vectors) -> None:
+    """Add the rows that the index does not hold yet."""
+    for block in blocks(vectors, start=index.ntotal):
+        index.add(block)
+
+
+def _flat(vectors: Vectors) -> Any:
+    return faiss().IndexFlatIP(vectors.shape[1])
+
+
+def _hnsw(vectors: Vectors) -> Any:
+    library = faiss()
+    # Half precision halves the memory; the true cosines are computed from the vector file afterwards.
+    index = library.IndexHNSWSQ(
+        vectors.shape[1], library.ScalarQuantizer.QT_fp16, HNSW_LINKS, library.METRIC_INNER_PRODUCT
+    )
+    index.hnsw.efConstruction = HNSW_BUILD
+    index.train(normalised(vectors[:1]))  # fp16 learns nothing but wants to be asked
+    return index
+
+
+def _ivfpq(vectors: Vectors) -> Any:
+    library = faiss()
+    count, dims = vectors.shape
+    lists = max(1, min(int(2 * math.sqrt(count)), count // 39))
+    codes = max(size for size in range(1, max(1, dims // IVFPQ_FLOATS_PER_CODE) + 1) if dims % size == 0)
+    quantizer = library.IndexFlatIP(dims)
+    index = library.IndexIVFPQ(quantizer, dims, lists, codes, 8, library.METRIC_INNER_PRODUCT)
+    index.own_fields = True
+    quantizer.this.disown()
+    for clustering in (index.cp, index.pq.cp):
+        clustering.min_points_per_centroid = 1  # no warning on stderr for small collections
+    wanted = max(IVFPQ_TRAIN * lists, IVFPQ_TRAIN * 256)
+    sample = np.sort(np.random.default_rng(0).choice(count, min(count, wanted), replace=False))
+    index.train(normalised(vectors[sample]))
+    return index
+
+
+_EMPTY: dict[str, Callable[[Vectors], Any]] = {"flat": _flat, "hnsw": _hnsw, "ivfpq": _ivfpq}
+
+
+def candidates(index: Any, queries: Vectors, k: int, alive: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Return (Q, >=k) rows that probably hold the nearest ones, unordered, -1 where there are none.
+
+    Args:
+        index: of any kind.
+        queries: (Q, D), normalised.
+        k: how many are wanted in the end.
+        alive: rows that may be returned, or None for all.
+    """
+    library = faiss()
+    selector = None
+    if alive is not None:
+        bits = np.packbits(alive, bitorder="little")
+        selector = library.IDSelectorBitmap(bits)
+    if kind_of(index) == "hnsw":
+        parameters = library.SearchParametersHNSW(efSearch=max(HNSW_SEARCH, 2 * k), sel=selector)
+        wanted = k + k // 2 + 2
+    else:
+        parameters = library.SearchParametersIVF(nprobe=min(IVFPQ_PROBES, index.nlist), sel=selector)
+        wanted = max(128, 12 * k)
+    _, rows = index.search(queries, min(wanted, index.ntotal), params=parameters)
+    return np.asarray(rows, dtype=np.int64)
+
+
+def kind_of(index: Any) -> str:
+    """Return the kind of an index as `choose` names it."""
+    name = type(index).__name__
+    return "hnsw" if "HNSW" in name else "ivfpq" if "IVFPQ" in name else "flat"
+
+
+def exact(queries: Vectors, raw_queries: Vectors, vectors: Vectors, rows: NDArray[np.int64]) -> tuple[Vectors, Vectors]:
+    """Compute true distances of chosen rows, in place on a memory-mapped file and on all cores.
+
+    Args:
+        queries: (Q, D), normalised.
+        raw_queries: (Q, D) as given.
+        vectors: (N, D) as given, C-contiguous.
+        rows: (Q, K) numbers of rows; -1 for none.
+
+    Returns:
+        (Q, K) cosines, -inf where there is no row, and (Q, K) L2 distances.
+    """
+    library = faiss()
+    count, dims = queries.shape
+    rows = np.ascontiguousarray(rows, dtype=np.int64)
+    products, squares = np.empty(rows.shape, np.float32), np.empty(rows.shape, np.float32)
+    pointer = library.swig_ptr
+    shape = (dims, count, rows.shape[1])
+    library.fvec_inner_products_by_idx(pointer(products), pointer(queries), pointer(vectors), pointer(rows), *shape)
+    library.fvec_L2sqr_by_idx(pointer(squares), pointer(raw_queries), pointer(vectors), pointer(rows), *shape)
+    there = rows >= 0
+    products[~there] = squares[~there] = 0
+    # |x|^2 = |q - x|^2 - |q|^2 + 2 q.x, so that no list of a million lengths needs to be read for one query.
+    lengths = np.linalg.norm(raw_queries.astype(np.float64), axis=1, keepdims=True)
+    own = np.sqrt(np.maximum(squares - lengths**2 + 2 * lengths * products, 1e-30))
+    cosine = np.where(there, np.clip(products / own, -1, 1), -np.inf).astype(np.float32)
+    return cosine, np.where(there, np.sqrt(np.maximum(squares, 0)), np.inf)
+
+
+def save(index: Any, path: Path) -> None:
+    """Write aside and rename, so that a reader sees a whole file or none."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
+    library = faiss()
+    try:
+        with aside.open("wb") as file:  # FAISS itself opens no file whose name is not UTF-8
+            writer = library.PyCallbackIOWriter(file.write, IO_BLOCK)
+            library.write_index(index, library.BufferedIOWriter(writer, IO_BLOCK))
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load(path: Path, dims: int, rows: int) -> Any | None:
+    """Read an index of at most `rows` vectors of `dims`; None where there is none or it cannot be that."""
+    if not path.is_file():
+        return None
+    library = faiss()
+    try:
+        with path.open("rb") as file:
+            reader = library.PyCallbackIOReader(file.read, IO_BLOCK)
+            index = library.read_index(library.BufferedIOReader(reader, IO_BLOCK))
+    except RuntimeError:  # a damaged cache is as good as none
+        return None
+    return index if index.d == dims and index.ntotal <= rows else None
