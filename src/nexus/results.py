@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
-__all__ = ["Array", "Hit", "Name", "Progress", "ProgressEvent", "Result", "Skipped", "printable"]
+__all__ = ["Array", "Classification", "Embeddings", "Hit", "Name", "Prediction", "Progress", "ProgressEvent", "Result", "Skipped", "printable"]
 
 
 def printable(name: str) -> str:
@@ -285,3 +285,104 @@ class SimilarityResult(Result):
         rows = [[printable(name), *(f"{value:.4f}" for value in row)] for name, row in zip(self.names, self.cosine, strict=True)]
         said = aligned([["", *(str(n) for n in range(1, len(self.names) + 1))], *rows])
         return said + ([f"wrote {printable(self.picture)}"] if self.picture else [])
+
+
+class PcaResult(Result):
+    """The patch picture that `nexus.visualize_pca` wrote.
+
+    Attributes:
+        names: the pictures in it, from top to bottom.
+        picture: the PNG.
+        separated: whether an object was told from the background.
+        explained_single: (3,) share of the variance of all patches that each colour explains.
+        explained_two: (3,) the same among the object's patches.
+        skipped: what could not be read.
+    """
+
+    names: tuple[Name, ...]
+    picture: Name
+    separated: bool
+    explained_single: Array
+    explained_two: Array
+    skipped: tuple[Skipped, ...] = ()
+
+    def lines(self) -> list[str]:
+        """One line."""
+        share = f"{sum(self.explained_two):.0%} of the object's variance" if self.separated else "no background was found"
+        return [f"wrote {printable(self.picture)}: {len(self.names)} pictures, {share}"]
+
+
+class Check(Result):
+    """One thing that `nexus.doctor` looked at.
+
+    Attributes:
+        name: what was looked at.
+        ok: False where something is missing or wrong.
+        detail: what was found.
+        remedy: the line that mends it.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str | None = None
+
+
+class DoctorResult(Result):
+    """What is installed, what would run, and what is missing."""
+
+    checks: tuple[Check, ...]
+
+    def lines(self) -> list[str]:
+        """One line per check, and the remedy under it."""
+        rows = aligned([("ok" if check.ok else "--", check.name, check.detail) for check in self.checks])
+        said = []
+        for check, row in zip(self.checks, rows, strict=True):
+            said += [row] if check.remedy is None else [row, f"      {check.remedy}"]
+        return said
+
+
+class Embeddings(Result):
+    """Vectors of images.
+
+    Attributes:
+        sources: the images that were read, in order.
+        vectors: (images, D) float32; (images, N, D) with pooling ``"patch"``.
+        skipped: the images that could not be read.
+        model: name of the variant or class.
+        weights: digest of its weights.
+        preprocess: digest of the preprocess spec.
+        pooling: ``"cls"``, ``"mean"`` or ``"patch"``.
+        layer: the block they were taken from; None: the final output.
+        engine: what ran the model.
+    """
+
+    sources: tuple[Name, ...]
+    vectors: Array
+    skipped: tuple[Skipped, ...] = ()
+    model: str
+    weights: str
+    preprocess: str
+    pooling: str
+    layer: int | None
+    engine: str
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+        return len(self.sources)
+
+
+class Prediction(Result):
+    """One class with its softmax probability, 0..1."""
+
+    label: str
+    index: int
+    score: float
+
+
+class Classification(Result):
+    """The most likely classes of one image, best first; none, and the reason, where it could not be read."""
+
+    source: Name
+    predictions: tuple[Prediction, ...]
+    reason: str | None = None

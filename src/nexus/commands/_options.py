@@ -19,10 +19,15 @@ class RunOptions(TypedDict, total=False):
     """How the model is run. Keyword arguments of every verb that takes pictures."""
 
     model: Annotated[
-        Any, Field(default=DEFAULT_MODEL, description="A name (`nexus models`), a model folder, a predictor or a module.")
+        Any,
+        Field(
+            default=None,
+            description=f"A name (`nexus models`), a model folder, a predictor or a module; by default {DEFAULT_MODEL}, "
+            "or what the collection was made with.",
+        ),
     ]
     engine: Annotated[
-        str, Field(default="auto", description="auto, eager-fp32, eager-bf16, compiled, onnxruntime or openvino.")
+        str, Field(default="auto", description="auto (the fastest that gives the same answers), or a name that `nexus doctor` lists.")
     ]
     device: Annotated[str, Field(default="auto", description="auto, cpu, cuda, mps or xpu.")]
     batch_size: Annotated[int | None, Field(default=None, gt=0, description="Pictures per batch; by default by memory.")]

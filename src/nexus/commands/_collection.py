@@ -1,0 +1,86 @@
+"""From what a user calls a collection (a ``.nexus`` folder, or just a folder of pictures) to an open one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nexus.commands._predictor import Skips, find, open_predictor
+from nexus.errors import InputError
+
+if TYPE_CHECKING:
+    from nexus.engines.predictor import Predictor
+    from nexus.retrieval.collection import Collection
+    from nexus.retrieval.store import Identity
+
+__all__ = ["identity_of", "open_collection", "predictor_for"]
+
+
+def identity_of(predictor: Predictor, pooling: str, layer: int | None) -> Identity:
+    """Return what must be equal for two vectors to be comparable."""
+    from nexus.retrieval.store import Identity
+
+    return Identity(
+        model=predictor.name,
+        weights_digest=predictor.digest(),
+        preprocess=predictor.preprocess.to_dict(),
+        preprocess_digest=predictor.preprocess.digest(),
+        pooling=pooling,
+        layer=layer,
+        dims=predictor.dims(pooling, layer),
+    )
+
+
+def open_collection(path: str, options: Mapping[str, Any], skips: Skips, root: str | None = None) -> Collection:
+    """Open a collection; a folder of pictures is indexed into the cache first, or brought up to date there.
+
+    Args:
+        path: a ``.nexus`` folder, or a folder of pictures.
+        options: the values of `RunOptions`.
+        skips: collects pictures that cannot be read.
+        root: where the pictures are now, if they were moved.
+
+    Raises:
+        InputError: it is neither.
+        CollectionError: it cannot be opened.
+    """
+    from nexus.retrieval.collection import Collection
+
+    folder = Path(path)
+    if (folder / "meta.sqlite").is_file():
+        return Collection.open(folder, root=root)
+    if not folder.is_dir():
+        raise InputError(f"{path} is neither a collection nor a folder of pictures. Make one: nexus index FOLDER --out {path}")
+    return Collection.open(_index_into_cache(folder, options, skips))
+
+
+def predictor_for(collection: Collection, options: Mapping[str, Any]) -> Predictor:
+    """Load the model that made a collection, with its preprocessing, so that queries are treated like what was indexed.
+
+    Raises:
+        CollectionError: the weights are not those that made it.
+    """
+    from nexus.transforms.preprocess import PreprocessSpec
+
+    identity = collection.identity
+    model = identity.model if options["model"] is None else options["model"]
+    predictor = open_predictor({**options, "model": model}, preprocess=PreprocessSpec.parse(identity.preprocess))
+    collection.require(identity_of(predictor, identity.pooling, identity.layer))
+    return predictor
+
+
+def _index_into_cache(folder: Path, options: Mapping[str, Any], skips: Skips) -> Path:
+    from nexus import hub
+    from nexus.commands.index import _scope, _with_stats, update
+
+    predictor = open_predictor(options)
+    key = "\0".join([os.path.realpath(folder), predictor.digest(), predictor.preprocess.digest()])
+    out = hub.cache_dir() / "collections" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.nexus"
+    files = dict(_with_stats(find(str(folder), skips), skips))
+    if not files:
+        raise InputError(f"no picture was found in {folder}")
+    update(out, predictor, files, skips, scope=_scope(str(folder)), progress=options["progress"])
+    return out

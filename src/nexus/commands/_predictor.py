@@ -1,0 +1,122 @@
+"""From the shared options of a verb to a predictor, and from pictures to vectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nexus.commands._options import DEFAULT_MODEL
+from nexus.errors import ImageError
+from nexus.results import Skipped
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nexus.engines.predictor import Predictor
+    from nexus.transforms.preprocess import PreprocessSpec
+
+__all__ = ["Skips", "embed_all", "find", "name_of", "open_predictor"]
+
+
+class Skips(list[Skipped]):
+    """Collects what was skipped; raises at the first one where the user asked for that."""
+
+    def __init__(self, strict: bool) -> None:
+        super().__init__()
+        self.strict = strict
+
+    def __call__(self, skipped: Skipped) -> None:
+        """Note one input.
+
+        Raises:
+            ImageError: with ``strict``.
+        """
+        if self.strict:
+            raise ImageError(skipped.source, skipped.reason)
+        self.append(skipped)
+
+
+def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None = None) -> Predictor:
+    """Load the model that a verb's options name.
+
+    Args:
+        options: the values of `RunOptions`.
+        preprocess: the spec to use (a collection's own); None: the model's, changed as the options say.
+
+    Raises:
+        NexusError: whatever `Predictor` raises.
+    """
+    from nexus.engines.predictor import Predictor
+    from nexus.models import NexusModule
+    from nexus.models.loading import load_model
+
+    source = DEFAULT_MODEL if options["model"] is None else options["model"]
+    if isinstance(source, Predictor):
+        return source
+    model = source if isinstance(source, NexusModule) else load_model(source, mirror=options["mirror"], progress=options["progress"])
+    return Predictor(
+        model,
+        engine=options["engine"],
+        device=options["device"],
+        batch_size=options["batch_size"],
+        workers=options["workers"],
+        preprocess=preprocess or _changed(model.preprocess, options),
+    )
+
+
+def _changed(spec: PreprocessSpec, options: Mapping[str, Any]) -> PreprocessSpec:
+    if options["size"]:
+        spec = spec.at(options["size"])
+    return spec.replace(decode=options["decode"]) if options["decode"] else spec
+
+
+def find(source: Any, skips: Skips) -> Iterator[Any]:
+    """Give the pictures that a verb's source argument names: paths are searched, anything in memory passes through."""
+    from nexus.datasets.sources import find_images
+
+    sources = [source] if isinstance(source, str | os.PathLike | bytes) or not isinstance(source, Iterable) else source
+    for one in sources:
+        if isinstance(one, str | os.PathLike):
+            yield from find_images(one, on_skip=skips)
+        else:
+            yield one
+
+
+def name_of(picture: Any, index: int) -> str:
+    """What to call a picture in a result: its path or address, or its number where it has neither."""
+    if isinstance(picture, str | os.PathLike):
+        return os.fsdecode(picture)
+    return getattr(picture, "name", None) or getattr(picture, "filename", None) or f"picture {index + 1}"
+
+
+def embed_all(
+    predictor: Predictor,
+    named: Sequence[tuple[str, Any]],
+    pooling: str,
+    layer: int | None,
+    skips: Skips,
+    progress: Any = None,
+) -> tuple[list[str], np.ndarray]:
+    """Embed a few pictures at once.
+
+    Args:
+        predictor: what embeds.
+        named: what to call each picture, and the picture.
+        pooling, layer: which features.
+        skips: collects what cannot be read.
+        progress: called after every batch.
+
+    Returns:
+        The names of those that could be read, and their vectors (N, D).
+    """
+    import numpy as np
+
+    names, blocks = [], [np.zeros((0, predictor.dims(pooling, layer)), np.float32)]
+    pictures = (picture for _, picture in named)
+    for batch in predictor.vectors(pictures, pooling, layer, progress=progress, total=len(named)):
+        names += [named[index][0] for index in batch.indices]
+        blocks.append(batch.vectors)
+        for bad in batch.skipped:
+            skips(Skipped(source=named[bad.index][0], reason=bad.error.reason))
+    return names, np.concatenate(blocks)

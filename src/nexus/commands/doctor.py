@@ -1,0 +1,98 @@
+"""``nexus doctor``: what is installed, what would run, what is missing and the line that installs it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Iterator
+
+from nexus.commands._verb import verb
+from nexus.results import Check, DoctorResult
+
+__all__ = ["doctor"]
+
+EXTRAS = {
+    "mirror": (("onnx", "weights kept as ONNX inside packages"),),
+    "onnx": (("onnxruntime", "the engine onnxruntime"), ("onnxscript", "the engine onnxruntime")),
+    "openvino": (("openvino", "the engine openvino"),),
+    "heic": (("pi-heif", "HEIC pictures"),),
+    "cluster": (("scikit-learn", "clusters by density"),),
+    "parquet": (("pyarrow", "tables of features as Parquet"),),
+}
+"""Extra -> (distribution, what it is for)."""
+
+
+@verb
+def doctor() -> DoctorResult:
+    """Say what is installed, what would run, and what is missing.
+
+    Returns:
+        One check per line, each with its remedy where something is missing.
+    """
+    return DoctorResult(checks=(*_base(), *_machine(), *_engines(), *_extras(), *_weights()))
+
+
+def _base() -> Iterator[Check]:
+    yield Check(name="python", ok=True, detail=f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in ("nexus-vision", "torch", "numpy", "faiss-cpu", "pillow"):
+        version = _version(name)
+        remedy = None if version else f"pip install {name}"
+        yield Check(name=name, ok=version is not None, detail=version or "not found", remedy=remedy)
+    if stranger := _version("nexus"):
+        yield Check(
+            name="nexus",
+            ok=False,
+            detail=f"an unrelated distribution called 'nexus' {stranger} is installed and can hide this one",
+            remedy="pip uninstall nexus && pip install --force-reinstall --no-deps nexus-vision",
+        )
+
+
+def _machine() -> Iterator[Check]:
+    from nexus._system import available_memory, usable_cores
+    from nexus.engines.catalogue import resolve_device
+
+    yield Check(name="cores", ok=True, detail=f"{usable_cores()} usable")
+    yield Check(name="memory", ok=True, detail=f"{available_memory() / 2**30:.1f} GiB available")
+    yield Check(name="device", ok=True, detail=f"auto is {resolve_device('auto')}")
+
+
+def _engines() -> Iterator[Check]:
+    from nexus.engines.catalogue import CATALOGUE, missing, resolve_device
+
+    for name in CATALOGUE:
+        lacks = missing(name, resolve_device("auto"))
+        yield Check(name=f"engine {name}", ok=lacks is None, detail=lacks or "can run here")
+
+
+def _extras() -> Iterator[Check]:
+    for extra, needs in EXTRAS.items():
+        for distribution, purpose in needs:
+            version = _version(distribution)
+            yield Check(
+                name=distribution,
+                ok=version is not None,
+                detail=version or f"not installed; needed for {purpose}",
+                remedy=None if version else f'pip install "nexus-vision[{extra}]"',
+            )
+
+
+def _weights() -> Iterator[Check]:
+    from nexus import hub
+
+    folder, entries = hub.cache_dir(), hub.describe_cache()
+    size = sum(entry.size for entry in entries)
+    yield Check(name="cache", ok=True, detail=f"{folder}: {len(entries)} weight files, {size / 1e6:.0f} MB")
+    free = shutil.disk_usage(folder if folder.exists() else "/").free
+    remedy = None if free > 2**30 else f"make room, or set NEXUS_CACHE to another disk than that of {folder}"
+    yield Check(name="disk", ok=remedy is None, detail=f"{free / 2**30:.1f} GiB free", remedy=remedy)
+    yield Check(name="network", ok=True, detail="switched off (NEXUS_OFFLINE)" if hub.offline() else "weights may be fetched")
+    mirror = "looked into" if hub.mirror_enabled(None) else "not looked into (NEXUS_MIRROR=1 or --mirror switches it on)"
+    yield Check(name="package index", ok=True, detail=f"{mirror} for weights")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
