@@ -1,1 +1,35 @@
+"""Modules that three families or more are built of. They take finished modules, not options for one family."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexus._lazy import attach
+
+if TYPE_CHECKING:
+    from nexus.layers.attention import Attention as Attention
+    from nexus.layers.block import Block as Block
+    from nexus.layers.drop_path import DropPath as DropPath
+    from nexus.layers.drop_path import linear_rates as linear_rates
+    from nexus.layers.layer_scale import LayerScale as LayerScale
+    from nexus.layers.mlp import Mlp as Mlp
+    from nexus.layers.mlp import SwiGLU as SwiGLU
+    from nexus.layers.patch_embed import PatchEmbed as PatchEmbed
+    from nexus.layers.patch_embed import as_map as as_map
+    from nexus.layers.pos_embed import resample_positions as resample_positions
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "Attention": ".attention",
+        "Block": ".block",
+        "DropPath": ".drop_path",
+        "LayerScale": ".layer_scale",
+        "Mlp": ".mlp",
+        "PatchEmbed": ".patch_embed",
+        "SwiGLU": ".mlp",
+        "as_map": ".patch_embed",
+        "linear_rates": ".drop_path",
+        "resample_positions": ".pos_embed",
+    },
+)

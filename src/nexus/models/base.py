@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from nexus.config import Config
+from nexus.config import Config as BaseConfig
 from nexus.errors import CheckpointMismatchError, ConfigError, InputError, did_you_mean
 from nexus.transforms.preprocess import PreprocessSpec
 from nexus.types import OUTPUT_KEYS, ModelOutput
@@ -35,24 +35,25 @@ class NexusModule(nn.Module):
         gradient_checkpointing: recompute the blocks in the backward pass instead of keeping their activations.
         optional_keys: parameters that inference does not read and a source may lack (e.g. a mask token); they are
             left out of the digest.
+        blocks: the repeated blocks in order (a `ModuleList`, or a property of the family): the units of sharding,
+            checkpointing and layer-wise learning rates.
     """
 
-    Config: ClassVar[type[Config] | None] = None
+    if TYPE_CHECKING:
+
+        @property
+        def blocks(self) -> Iterable[nn.Module]: ...
+
+    Config: ClassVar[type[BaseConfig] | None] = None
     optional_keys: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, config: Mapping[str, Any] | Config) -> None:
+    def __init__(self, config: Mapping[str, Any] | BaseConfig) -> None:
         super().__init__()
-        self.config: Any = self.Config.parse(config) if self.Config else dict(config)  # type: ignore[arg-type]
+        self.config: Any = self.Config.parse(config) if self.Config else dict(config)
         self.preprocess = PreprocessSpec()
         self.labels: tuple[str, ...] | None = None
         self.variant: str | None = None
         self.gradient_checkpointing = False
-
-    # -- what a family may override -------------------------------------------------------------------------------
-
-    def blocks(self) -> list[nn.Module]:
-        """Return the repeated blocks in order: the units of sharding, checkpointing and layer-wise learning rates."""
-        raise NotImplementedError(f"{type(self).__name__} does not say which blocks it repeats")
 
     # -- what a family calls --------------------------------------------------------------------------------------
 
@@ -142,7 +143,7 @@ class NexusModule(nn.Module):
         return self
 
     def digest(self) -> str:
-        """Return the sha256 of all tensors that inference reads: the identity of these weights, whatever their source."""
+        """Return the sha256 of all tensors that inference reads: the identity of these weights, whatever the source."""
         sha = hashlib.sha256()
         for key, tensor in sorted(self.state_dict().items()):
             if key in self.optional_keys:
@@ -158,7 +159,7 @@ class NexusModule(nn.Module):
         Raises:
             ConfigError: the head is neither absent nor a linear layer, which a config cannot say.
         """
-        config = self.config.to_dict() if isinstance(self.config, Config) else dict(self.config)
+        config = self.config.to_dict() if isinstance(self.config, BaseConfig) else dict(self.config)
         head = getattr(self, "head", None)
         if head is None or "num_classes" not in config:
             return config
@@ -168,6 +169,10 @@ class NexusModule(nn.Module):
             raise ConfigError(
                 f"{type(self).__name__}.head is a {type(head).__name__}; only a Linear (or Identity) head can be saved "
                 "with the config. Save its state_dict beside the model, or fold it into one Linear."
+            )
+        if head.bias is None:
+            raise ConfigError(
+                f"{type(self).__name__}.head has no bias, which the config cannot say; give it a zero bias"
             )
         return {**config, "num_classes": head.out_features}
 
@@ -179,7 +184,8 @@ class WeightInitMixin:
         """Initialise every layer as vision transformers and ResNets do.
 
         Linear layers: normal of `std`, truncated at two of it (ViT, section 4.1 of DeiT; timm). Convolutions: He
-        normal over the fan-out (He et al. 2015; ResNet). Norms: weight 1, bias 0. Biases: 0.
+        normal over the fan-out (He et al. 2015; ResNet); those whose windows do not overlap are linear maps over
+        patches: LeCun normal over the fan-in (ViT). Norms: weight 1, bias 0. Biases: 0.
         """
         assert isinstance(self, nn.Module)
         for module in self.modules():
@@ -190,6 +196,8 @@ def init_layer(module: nn.Module, std: float = 0.02) -> None:
     """Initialise one layer; layers of other kinds are left alone."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+    elif isinstance(module, nn.Conv2d) and module.stride == module.kernel_size != (1, 1):
+        nn.init.trunc_normal_(module.weight, std=module.weight[0].numel() ** -0.5)
     elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(module, nn.LayerNorm | nn.BatchNorm2d | nn.GroupNorm) and module.weight is not None:

@@ -10,9 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nexus.errors import WeightsError
+from nexus.errors import ConfigError, WeightsError
 
-__all__ = ["CheckpointFormat", "State", "detect_format", "fuse", "rename"]
+__all__ = [
+    "CheckpointFormat",
+    "State",
+    "detect_format",
+    "fuse",
+    "huggingface_classes",
+    "rename",
+    "require_value",
+    "square_side",
+    "strip_prefix",
+]
 
 State = Mapping[str, Tensor]
 """A flat state dict: key -> tensor."""
@@ -23,7 +33,8 @@ class CheckpointFormat:
     """One upstream layout of a family's checkpoints.
 
     Attributes:
-        signature: a key that every checkpoint of this layout has, and no other layout of the family.
+        signature: a key that every checkpoint of this layout has, as it stands or after a prefix (``vit.``), and no
+            layout that the family lists before it.
         convert: ``(state, config) -> state`` of our model; pure; keys it does not know pass through unchanged, so that
             strict loading names them.
     """
@@ -39,7 +50,7 @@ def detect_format(state: State, formats: Mapping[str, CheckpointFormat], source:
         WeightsError: none of them; the message names the layouts and the first keys found.
     """
     for name, layout in formats.items():
-        if layout.signature in state:
+        if any(key == layout.signature or key.endswith(f".{layout.signature}") for key in state):
             return name
     raise WeightsError(
         f"{source} is in none of the layouts that this family reads ({', '.join(formats)}); its first keys are "
@@ -88,6 +99,42 @@ def fuse(state: State, parts: Iterable[str], whole: str) -> dict[str, Tensor]:
         if all(k in fused for k in keys):
             fused[whole.format(*match.groups()[:-1])] = torch.cat([fused.pop(k) for k in keys])
     return fused
+
+
+def strip_prefix(state: State, prefix: str) -> dict[str, Tensor]:
+    """Take a prefix such as ``"vit."`` off the keys that have it."""
+    return {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+
+
+def square_side(described: Mapping[str, Any], key: str) -> int:
+    """Read a side length from a Hugging Face ``config.json``, where it may be a number or a pair of equal numbers.
+
+    Raises:
+        ConfigError: the two differ.
+    """
+    sides = {described[key]} if isinstance(described[key], int) else set(described[key])
+    if len(sides) != 1:
+        raise ConfigError(
+            f"{key} = {described[key]} is not square; only square grids of position embeddings are supported"
+        )
+    return int(sides.pop())
+
+
+def require_value(described: Mapping[str, Any], key: str, expected: Any) -> None:
+    """Check a value of a Hugging Face ``config.json`` that our model cannot change; an absent one is taken as right.
+
+    Raises:
+        ConfigError: it has another value.
+    """
+    if described.get(key, expected) != expected:
+        raise ConfigError(f"{key} = {described[key]!r} in config.json is not supported; only {expected!r} is")
+
+
+def huggingface_classes(described: Mapping[str, Any]) -> int:
+    """Return the number of classes of a Hugging Face classifier, 0 where the folder holds a bare encoder."""
+    if not any(name.endswith("ForImageClassification") for name in described.get("architectures") or ()):
+        return 0
+    return len(described.get("id2label") or (0, 1))  # two classes are their default and not written down
 
 
 def _pattern(template: str) -> re.Pattern[str]:

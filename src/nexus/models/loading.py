@@ -122,7 +122,7 @@ def _build(class_name: str, config: Mapping[str, Any]) -> NexusModule:
     with torch.device("meta"):
         model: NexusModule = model_class(config)
     computed = dict(model.named_buffers()).keys() - model.state_dict().keys()
-    return model_class(config) if computed else model  # type: ignore[no-any-return]
+    return model_class(config) if computed else model
 
 
 def _read_json(path: Path) -> dict[str, Any]:

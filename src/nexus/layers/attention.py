@@ -1,0 +1,55 @@
+"""Multi-head self-attention."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Attention"]
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2), with query, key and value in one projection.
+
+    Args:
+        dim: width D of the tokens.
+        num_heads: number of heads; divides `dim`.
+        qkv_bias: whether query, key and value have a bias.
+        attention_dropout: rate at which attention weights are zeroed in training.
+        dropout: rate at which outputs are zeroed in training.
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, *, qkv_bias: bool = True, attention_dropout: float = 0.0, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_dim = dim // num_heads
+        self.attention_dropout = attention_dropout
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, return_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Mix tokens.
+
+        Args:
+            x: (B, N, D).
+            return_weights: also return the attention weights, for which the softmax is computed openly and slower.
+
+        Returns:
+            Mixed tokens (B, N, D), and weights (B, heads, N, N) whose rows sum to 1, or None.
+        """
+        batch, length, dim = x.shape
+        qkv = self.qkv(x).reshape(batch, length, 3, self.num_heads, self.head_dim)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, head_dim)
+        rate = self.attention_dropout if self.training else 0.0
+        weights = None
+        if return_weights:
+            weights = torch.softmax(query @ key.transpose(-2, -1) * self.head_dim**-0.5, dim=-1)
+            mixed = F.dropout(weights, rate) @ value
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=rate)
+        mixed = mixed.transpose(1, 2).reshape(batch, length, dim)  # heads side by side again
+        return self.dropout(self.proj(mixed)), weights

@@ -1,0 +1,34 @@
+"""The feed-forward half of a transformer block."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Mlp", "SwiGLU"]
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them (exact, not its tanh approximation). (..., D) -> (..., D)."""
+
+    def __init__(self, dim: int, hidden_dim: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.fc2 = nn.Linear(hidden_dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x)))))  # type: ignore[no-any-return]
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward layer, w3(silu(w1 x) * w2 x), w1 and w2 stored as one (Shazeer 2020). (..., D) -> (..., D)."""
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.w12 = nn.Linear(dim, 2 * hidden_dim)
+        self.w3 = nn.Linear(hidden_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        return self.w3(F.silu(gate) * value)  # type: ignore[no-any-return]

@@ -1,0 +1,141 @@
+"""ViT: images as sequences of patches, read by a plain transformer encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from nexus.config import Config
+from nexus.layers import Attention, Block, Mlp, PatchEmbed, as_map, linear_rates, resample_positions
+from nexus.models.base import NexusModule, WeightInitMixin, select
+from nexus.types import ModelOutput
+
+__all__ = ["VisionTransformer", "VisionTransformerConfig"]
+
+
+class VisionTransformerConfig(Config):
+    """What makes one ViT; the defaults are ViT-B/16 with a head for ImageNet-1k.
+
+    Attributes:
+        image_size: side in pixels for which the position embeddings are stored; other sizes resample them.
+        patch_size: side of a patch in pixels.
+        in_channels: channels of the images.
+        num_classes: outputs of the linear head; 0: no head, and no logits.
+        pool: what the head reads: the class token, or the mean of the patch tokens (Beyer et al. 2022).
+        embed_dim: width D of the tokens.
+        num_layers: number of blocks.
+        num_heads: attention heads per block.
+        mlp_ratio: width of the feed-forward layer over D.
+        qkv_bias: whether query, key and value have a bias.
+        drop_path: rate of stochastic depth at the last block; it grows linearly from 0 at the first.
+        dropout, attention_dropout: rates in training.
+        layer_norm_eps: added to the variance by the normalisations.
+    """
+
+    image_size: PositiveInt = 224
+    patch_size: PositiveInt = 16
+    in_channels: PositiveInt = 3
+    num_classes: NonNegativeInt = 1000
+    pool: Literal["cls", "mean"] = "cls"
+    embed_dim: PositiveInt = 768
+    num_layers: PositiveInt = 12
+    num_heads: PositiveInt = 12
+    mlp_ratio: PositiveFloat = 4.0
+    qkv_bias: bool = True
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    layer_norm_eps: PositiveFloat = 1e-6
+
+    @model_validator(mode="after")
+    def _divisible(self) -> VisionTransformerConfig:
+        if self.image_size % self.patch_size:
+            raise ValueError(f"image_size = {self.image_size} is not a multiple of patch_size = {self.patch_size}")
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of num_heads = {self.num_heads}")
+        return self
+
+
+class VisionTransformer(WeightInitMixin, NexusModule):
+    """The vision transformer, an encoder with a linear head.
+
+    `forward` gives `embeddings` (B, D) (what the head reads), `tokens` (B, N, D), `features`, `pyramid` of one level,
+    `logits` where there is a head, `attentions` if asked for, and in `aux` the ``prefix_tokens`` of every block.
+    """
+
+    Config = VisionTransformerConfig
+    blocks: nn.ModuleList
+
+    def __init__(self, config: Mapping[str, Any] | VisionTransformerConfig) -> None:
+        super().__init__(config)
+        c: VisionTransformerConfig = self.config
+        self.patch_embed = PatchEmbed(c.in_channels, c.embed_dim, c.patch_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, c.embed_dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (c.image_size // c.patch_size) ** 2, c.embed_dim))
+        self.dropout = nn.Dropout(c.dropout)
+        self.blocks = nn.ModuleList(build_block(c, rate) for rate in linear_rates(c.drop_path, c.num_layers))
+        self.norm = nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps)
+        self.head: nn.Module = nn.Linear(c.embed_dim, c.num_classes) if c.num_classes else nn.Identity()
+        self.init_weights_vision()
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def forward(
+        self, images: Tensor, *, outputs: Sequence[str] | None = None, output_attentions: bool = False
+    ) -> ModelOutput:
+        """Encode images.
+
+        Args:
+            images: (B, 3, H, W), preprocessed; H and W are multiples of the patch size.
+            outputs: keys of `ModelOutput` to compute; None: all but `attentions`.
+            output_attentions: also return the attention weights of every block.
+
+        Raises:
+            InputError: a wrong shape, or an unknown output.
+        """
+        wanted = self.wanted(outputs, output_attentions)
+        x, grid = self.embed(images)
+        states, attentions = [], []
+        for block in self.blocks:
+            x, weights = self.run_block(block, x, "attentions" in wanted)
+            if wanted & {"features", "aux"}:
+                states.append(x)
+            attentions.append(weights)
+        x = self.norm(x)
+        tokens = x[:, 1:]
+        found: dict[str, Any] = {
+            "embeddings": x[:, 0] if self.config.pool == "cls" else tokens.mean(1),
+            "tokens": tokens,
+            "features": [as_map(state[:, 1:], grid) for state in states],
+            "pyramid": {self.config.patch_size: as_map(tokens, grid)},
+            "attentions": attentions,
+            "aux": {"prefix_tokens": [state[:, :1] for state in states]},
+        }
+        if "logits" in wanted and not isinstance(self.head, nn.Identity):
+            found["logits"] = self.head(found["embeddings"])
+        return select(found, wanted)
+
+    def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Turn images into the tokens that enter the first block, (B, 1 + N, D), and the grid of the N patches."""
+        x = self.patch_embed(images)
+        grid = (x.shape[-2], x.shape[-1])
+        x = x.flatten(2).transpose(1, 2) + resample_positions(self.pos_embed[:, 1:], grid)  # (B, N, D)
+        cls = self.cls_token + self.pos_embed[:, :1]
+        return self.dropout(torch.cat([cls.expand(x.shape[0], -1, -1), x], dim=1)), grid
+
+
+def build_block(c: VisionTransformerConfig, drop_path: float) -> Block:
+    """Build one transformer block."""
+    attention = Attention(
+        c.embed_dim, c.num_heads, qkv_bias=c.qkv_bias, attention_dropout=c.attention_dropout, dropout=c.dropout
+    )
+    return Block(
+        nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps),
+        attention,
+        nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps),
+        Mlp(c.embed_dim, int(c.embed_dim * c.mlp_ratio), dropout=c.dropout),
+        drop_path=drop_path,
+    )
