@@ -23,9 +23,17 @@ def test_a_missing_extra_is_named_with_its_line() -> None:
 
 
 def test_a_checkpoint_mismatch_lists_everything() -> None:
-    error = errors.CheckpointMismatchError("x.pt", "DINOv2", missing=["b", "a"], unexpected=["c"], reshaped=[("d", (1,), (2,))])
+    error = errors.CheckpointMismatchError(
+        "x.pt", "DINOv2", missing=["b", "a"], unexpected=["c"], reshaped=[("d", (1,), (2,))]
+    )
     assert error.missing == ["a", "b"]
-    for part in ("x.pt does not fit DINOv2", "missing:    a", "missing:    b", "unexpected: c", "d is (1,), the model has (2,)"):
+    for part in (
+        "x.pt does not fit DINOv2",
+        "missing:    a",
+        "missing:    b",
+        "unexpected: c",
+        "d is (1,), the model has (2,)",
+    ):
         assert part in str(error)
 
 

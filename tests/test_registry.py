@@ -14,7 +14,9 @@ def test_models_are_listed_by_pattern() -> None:
 
 
 def test_an_unknown_name_gives_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"no model is called 'dinov2_vits41' \(did you mean 'dinov2_vits14'\?\)"):
+    with pytest.raises(
+        UnknownNameError, match=r"no model is called 'dinov2_vits41' \(did you mean 'dinov2_vits14'\?\)"
+    ):
         registry.variant("dinov2_vits41")
     with pytest.raises(UnknownNameError, match="no family has the model class 'DINOv3'"):
         registry.model_class("DINOv3")

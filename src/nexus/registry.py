@@ -1,8 +1,8 @@
 """Names of models: name -> variant -> class, found by folder convention.
 
-A family is a package that holds `model.py`, `variants.py` and `convert.py`. Families are found in `nexus.models.*`, behind
-the entry point group ``nexus.families`` (value: a dotted package), and by `register(folder)`. Looking a name up
-imports only `variants.py`, which is data: no torch.
+A family is a package that holds `model.py`, `variants.py` and `convert.py`. Families are found in `nexus.models.*`,
+behind the entry point group ``nexus.families`` (value: a dotted package), and by `register(folder)`. Looking a name
+up imports only `variants.py`, which is data: no torch.
 """
 
 from __future__ import annotations
@@ -166,7 +166,8 @@ def register(folder: str | Path) -> str:
     spec = importlib.util.spec_from_file_location(
         package, folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[package] = module
     spec.loader.exec_module(module)

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
-__all__ = ["Array", "Classification", "Embeddings", "Hit", "Name", "Prediction", "Progress", "ProgressEvent", "Result", "Skipped", "printable"]
+__all__ = [
+    "Array",
+    "Classification",
+    "Embeddings",
+    "Hit",
+    "Name",
+    "Prediction",
+    "Progress",
+    "ProgressEvent",
+    "Result",
+    "Skipped",
+    "printable",
+]
 
 
 def printable(name: str) -> str:
@@ -29,7 +41,7 @@ def _name_to_json(name: str) -> str | dict[str, str]:
 
 
 Name = Annotated[str, PlainSerializer(_name_to_json, when_used="json")]
-"""A file name as Python holds it (`os.fsdecode`). In JSON an undecodable one is ``{"name": escaped, "base64": bytes}``."""
+"""A file name as Python holds it (`os.fsdecode`). Undecodable, it is ``{"name": escaped, "base64": bytes}`` in JSON."""
 
 Array = Annotated[Any, PlainSerializer(lambda array: array.tolist(), when_used="json")]
 """A NumPy array; nested lists in JSON."""
@@ -125,7 +137,9 @@ class ModelList(Result):
         rows = [("NAME", "FAMILY", "INPUT", "LICENCE", "WEIGHTS FROM")]
         for model in self.models:
             height, width = model.input_size
-            rows.append((model.name, model.family, f"{height}x{width}", model.license or "not stated", ", ".join(model.sources)))
+            rows.append(
+                (model.name, model.family, f"{height}x{width}", model.license or "not stated", ", ".join(model.sources))
+            )
         return aligned(rows)
 
 
@@ -160,9 +174,19 @@ class ModelCard(ModelRow):
             ("labels", self.labels or "none: features only"),
             ("score", str(self.score) if self.score else "none recorded"),
         ]
-        sources = [" ".join(f"{key}={value}" for key, value in source.items() if value is not None) for source in self.weights]
+        sources = [
+            " ".join(f"{key}={value}" for key, value in source.items() if value is not None) for source in self.weights
+        ]
         config = [f"  {key}: {value}" for key, value in self.config.items()]
-        return [*aligned(rows), "weights:", *(f"  {line}" for line in sources), "config:", *config, "", *self.about.splitlines()]
+        return [
+            *aligned(rows),
+            "weights:",
+            *(f"  {line}" for line in sources),
+            "config:",
+            *config,
+            "",
+            *self.about.splitlines(),
+        ]
 
 
 def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
@@ -282,7 +306,10 @@ class SimilarityResult(Result):
         """For two pictures a sentence, for more the matrix."""
         if len(self.names) == 2:
             return [f"similarity: {self.cosine[0][1]:.4f}, distance: {self.l2[0][1]:.4f}"]
-        rows = [[printable(name), *(f"{value:.4f}" for value in row)] for name, row in zip(self.names, self.cosine, strict=True)]
+        rows = [
+            [printable(name), *(f"{value:.4f}" for value in row)]
+            for name, row in zip(self.names, self.cosine, strict=True)
+        ]
         said = aligned([["", *(str(n) for n in range(1, len(self.names) + 1))], *rows])
         return said + ([f"wrote {printable(self.picture)}"] if self.picture else [])
 
@@ -308,7 +335,9 @@ class PcaResult(Result):
 
     def lines(self) -> list[str]:
         """One line."""
-        share = f"{sum(self.explained_two):.0%} of the object's variance" if self.separated else "no background was found"
+        share = (
+            f"{sum(self.explained_two):.0%} of the object's variance" if self.separated else "no background was found"
+        )
         return [f"wrote {printable(self.picture)}: {len(self.names)} pictures, {share}"]
 
 

@@ -29,7 +29,9 @@ def imported(path: Path) -> set[str]:
 
 def test_every_subpackage_has_a_rank() -> None:
     ranked = set().union(*layers())
-    present = {p.name for p in SOURCE.iterdir() if p.is_dir() and any(p.glob("*.py"))} | {p.stem for p in SOURCE.glob("*.py")}
+    present = {p.name for p in SOURCE.iterdir() if p.is_dir() and any(p.glob("*.py"))} | {
+        p.stem for p in SOURCE.glob("*.py")
+    }
     assert present - {"__init__"} <= ranked
 
 

@@ -22,7 +22,12 @@ def typed_names(module: str) -> set[str]:
     file = importlib.import_module(module).__file__
     assert file is not None
     block = next(node for node in ast.parse(Path(file).read_text()).body if isinstance(node, ast.If))
-    return {alias.asname or alias.name for node in ast.walk(block) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return {
+        alias.asname or alias.name
+        for node in ast.walk(block)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -99,10 +99,8 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
         return 0
 
     said = [_as_said(parameter, field) for parameter, field in found.values()]
-    help_json = "Print the result as JSON."
-    said.append(
-        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, Parameter(help=help_json, negative=())])
-    )
+    as_json = Annotated[bool, Parameter(help="Print the result as JSON.", negative=())]
+    said.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=as_json))
     said.sort(key=lambda parameter: parameter.kind)
     command.__signature__ = inspect.Signature(said, return_annotation=int)  # type: ignore[attr-defined]
     command.__doc__ = _without_sections(inspect.getdoc(verb) or "")
@@ -116,7 +114,8 @@ def _as_said(parameter: inspect.Parameter, field: Any) -> inspect.Parameter:
     short = {"k": "-k", "out": "-o"}.get(parameter.name)
     names = [short, f"--{parameter.name.replace('_', '-')}"] if short else None
     negative = () if annotation is bool and parameter.default is False else None
-    how = Parameter(help=field.description, name=names, negative=negative, show_default=parameter.default not in (None, parameter.empty))
+    shown = parameter.default not in (None, parameter.empty)
+    how = Parameter(help=field.description, name=names, negative=negative, show_default=shown)
     return parameter.replace(annotation=Annotated[annotation, how])
 
 
@@ -128,7 +127,9 @@ def _textual(annotation: Any) -> Any:
     if origin in (Union, types.UnionType):
         kept = tuple(dict.fromkeys(_textual(a) for a in arguments))
         return Union[kept]  # noqa: UP007  (built at run time)
-    if origin in (list, tuple, Sequence, types.GenericAlias) or getattr(origin, "__name__", "") in ("Sequence", "Iterable"):
+    if origin is tuple:
+        return annotation
+    if origin in (list, Sequence):
         return list[_textual(arguments[0])]  # type: ignore[misc]
     if annotation in (int, float, bool, str, type(None)) or "Literal" in str(origin):
         return annotation

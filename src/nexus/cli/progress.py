@@ -70,7 +70,8 @@ class _Lines:
         if now - self.printed.setdefault(event.stage, now) < PLAIN_SECONDS:
             return
         self.printed[event.stage] = now
-        print(f"{event.stage}: {_count(event)} {_rate(event, started)} {_left(event, started)}".rstrip(), file=sys.stderr, flush=True)
+        said = f"{event.stage}: {_count(event)} {_rate(event, started)} {_left(event, started)}"
+        print(said.rstrip(), file=sys.stderr, flush=True)
 
 
 def _rate(event: ProgressEvent, started: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 __all__ = ["VERBS"]
 
 VERBS: dict[str, tuple[str, str]] = {
-    "demo": ("nexus.commands.demo:demo", "Run the main job on the shipped photographs, from weights to a contact sheet."),
+    "demo": ("nexus.commands.demo:demo", "Run the main job on the shipped photographs, weights to contact sheet."),
     "embed": ("nexus.commands.embed:embed", "Turn pictures into feature vectors."),
     "index": ("nexus.commands.index:index", "Index a folder of pictures, or bring its index up to date."),
     "search": ("nexus.commands.search:search", "Find the pictures most like a picture."),

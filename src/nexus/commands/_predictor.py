@@ -54,14 +54,15 @@ def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None
     source = DEFAULT_MODEL if options["model"] is None else options["model"]
     if isinstance(source, Predictor):
         return source
-    model = source if isinstance(source, NexusModule) else load_model(source, mirror=options["mirror"], progress=options["progress"])
+    if not isinstance(source, NexusModule):
+        source = load_model(source, mirror=options["mirror"], progress=options["progress"])
     return Predictor(
-        model,
+        source,
         engine=options["engine"],
         device=options["device"],
         batch_size=options["batch_size"],
         workers=options["workers"],
-        preprocess=preprocess or _changed(model.preprocess, options),
+        preprocess=preprocess or _changed(source.preprocess, options),
     )
 
 

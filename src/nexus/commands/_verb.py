@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import create_model
+from pydantic import ConfigDict, create_model
 from pydantic.fields import FieldInfo
 from typing_extensions import Unpack
 
@@ -34,15 +34,12 @@ def verb(function: Callable[P, R]) -> Callable[P, R]:
         ConfigError: at the call, for an unknown, missing or wrong argument.
     """
     signature, config_class = inspect.signature(function), _config_class(function)
-    own = {p.name for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD}
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        positional = dict(zip(signature.parameters, args, strict=False))
-        config = config_class.parse({**positional, **kwargs})
+        config = config_class.parse({**dict(zip(signature.parameters, args, strict=False)), **kwargs})
         values = {name: getattr(config, name) for name in config_class.model_fields}
-        positionals = [values.pop(name) for name in signature.parameters if name in own and _is_positional(signature, name)]
-        return function(*positionals, **values)  # type: ignore[arg-type]
+        return function(**values)  # type: ignore[call-arg]
 
     call.Config = config_class  # type: ignore[attr-defined]
     return call
@@ -83,15 +80,13 @@ def _config_class(function: Verb) -> type[Config]:
 class _VerbConfig(Config):
     """Arguments may be arrays, pictures, modules and callables; those are passed through."""
 
-    model_config = {**Config.model_config, "arbitrary_types_allowed": True}
-
-
-def _is_positional(signature: inspect.Signature, name: str) -> bool:
-    return signature.parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
 
 def _described(function: Verb) -> dict[str, str]:
     """Descriptions from the `Args:` section of a Google-style docstring."""
     from docstring_parser import parse
 
-    return {arg.arg_name: " ".join((arg.description or "").split()) for arg in parse(inspect.getdoc(function) or "").params}
+    return {
+        arg.arg_name: " ".join((arg.description or "").split()) for arg in parse(inspect.getdoc(function) or "").params
+    }

@@ -34,7 +34,9 @@ def doctor() -> DoctorResult:
 
 
 def _base() -> Iterator[Check]:
-    yield Check(name="python", ok=True, detail=f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Check(
+        name="python", ok=True, detail=f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
     for name in ("nexus-vision", "torch", "numpy", "faiss-cpu", "pillow"):
         version = _version(name)
         remedy = None if version else f"pip install {name}"
@@ -86,8 +88,12 @@ def _weights() -> Iterator[Check]:
     free = shutil.disk_usage(folder if folder.exists() else "/").free
     remedy = None if free > 2**30 else f"make room, or set NEXUS_CACHE to another disk than that of {folder}"
     yield Check(name="disk", ok=remedy is None, detail=f"{free / 2**30:.1f} GiB free", remedy=remedy)
-    yield Check(name="network", ok=True, detail="switched off (NEXUS_OFFLINE)" if hub.offline() else "weights may be fetched")
-    mirror = "looked into" if hub.mirror_enabled(None) else "not looked into (NEXUS_MIRROR=1 or --mirror switches it on)"
+    yield Check(
+        name="network", ok=True, detail="switched off (NEXUS_OFFLINE)" if hub.offline() else "weights may be fetched"
+    )
+    mirror = (
+        "looked into" if hub.mirror_enabled(None) else "not looked into (NEXUS_MIRROR=1 or --mirror switches it on)"
+    )
     yield Check(name="package index", ok=True, detail=f"{mirror} for weights")
 
 

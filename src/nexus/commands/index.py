@@ -14,7 +14,7 @@ from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, open_predictor
 from nexus.commands._verb import verb
 from nexus.errors import InputError
-from nexus.results import IndexResult, ProgressEvent, Skipped
+from nexus.results import IndexResult, Skipped
 
 if TYPE_CHECKING:
     from nexus.engines.predictor import Predictor
@@ -61,7 +61,9 @@ def index(
     predictor, skips = open_predictor(options), Skips(options["strict"])
     files = dict(_with_stats(find(source, skips), skips))
     if not files and not Path(out).exists():
-        raise InputError(f"no picture was found in {source}" + (f"; {skips[0].source}: {skips[0].reason}" if skips else ""))
+        raise InputError(
+            f"no picture was found in {source}" + (f"; {skips[0].source}: {skips[0].reason}" if skips else "")
+        )
     settings = {"pooling": pooling, "layer": layer, "ann": ann, "dims": dims, "progress": options["progress"]}
     return update(out, predictor, files, skips, scope=_scope(source), root=root, **settings)
 
@@ -97,7 +99,9 @@ def update(
 
     started = time.monotonic()
     identity = identity_of(predictor, pooling, layer)
-    with Writer(out, identity, root or (None if Path(out, "meta.sqlite").exists() else _common_root(scope)), ann=ann) as writer:
+    with Writer(
+        out, identity, root or (None if Path(out, "meta.sqlite").exists() else _common_root(scope)), ann=ann
+    ) as writer:
         base = os.fsdecode(writer.state.root)
         relative = {relative_name(path, base): path for path in files}
         plan = writer.plan((name, *files[path]) for name, path in relative.items())
@@ -163,7 +167,9 @@ def _with_stats(found: Iterable[Any], skips: Skips) -> Iterator[tuple[str, FileS
 
     for one in found:
         if not isinstance(one, str | os.PathLike):
-            raise InputError(f"an index keeps paths, so it takes files and folders, not a {type(one).__name__}; use nexus.embed")
+            raise InputError(
+                f"an index keeps paths, so it takes files and folders, not a {type(one).__name__}; use nexus.embed"
+            )
         path = os.path.abspath(os.fsdecode(one))
         try:
             stat = os.stat(path)
@@ -185,7 +191,7 @@ def _common_root(scope: Iterable[str]) -> str:
 
 
 def _is_gone(path: str, scope: Iterable[str], unseen: Iterable[str]) -> bool:
-    """Whether a stored file that was not found is really gone: searched for, and not behind a folder that was unreadable."""
+    """Whether a stored file that was not found is gone: searched for, and not behind a folder that was unreadable."""
     return any(_below(path, place) for place in scope) and not any(_below(path, place) for place in unseen)
 
 

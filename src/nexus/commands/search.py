@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from typing_extensions import Unpack
@@ -60,7 +61,8 @@ def search(
     found = opened.hits(opened.search(vectors, k, within=within))
     results = [SearchResult(query=name, hits=tuple(hits)) for name, hits in zip(names, found, strict=True)]
     report = SearchReport(collection=collection, results=tuple(results), sheet=sheet, page=page, skipped=tuple(skips))
-    _draw(report)
+    if sheet or page:
+        _draw(report)
     return report
 
 
@@ -75,15 +77,20 @@ def _cut(picture: Any, region: tuple[int, int, int, int]) -> Any:
     image = open_image(picture)
     x, y, width, height = region
     if min(x, y) < 0 or min(width, height) < 1 or x + width > image.width or y + height > image.height:
-        raise InputError(f"region {x} {y} {width} {height} is not inside the picture, which is {image.width}x{image.height}")
+        raise InputError(
+            f"region {x} {y} {width} {height} is not inside the picture, which is {image.width}x{image.height}"
+        )
     return image.crop((x, y, x + width, y + height))
 
 
 def _draw(report: SearchReport) -> None:
-    from nexus.commands._sheet import draw
+    from nexus.commands._sheet import draw, row, tile
 
     rows = [
-        (result.query, [(result.query, "query"), *((hit.path, f"{hit.cosine:.3f}") for hit in result.hits)])
+        row(
+            os.path.basename(result.query),
+            [tile(result.query, badge="query"), *(tile(hit.path, f"{hit.cosine:.3f}") for hit in result.hits)],
+        )
         for result in report.results
     ]
     draw(rows, report.sheet, report.page, title=f"search {report.collection}")

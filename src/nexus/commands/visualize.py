@@ -68,7 +68,9 @@ def visualize_pca(
             skips(Skipped(source=name_of(pictures[bad.index], bad.index), reason=bad.error.reason))
     if not names:
         raise InputError(f"no picture could be read from {source}")
-    found = patch_pca(np.concatenate([block for block in tokens if block is not None]), threshold=threshold, invert=invert)
+    found = patch_pca(
+        np.concatenate([block for block in tokens if block is not None]), threshold=threshold, invert=invert
+    )
     found.render([_photo(pixels) for pixels in photos], upsample=upsample).save(out)
     return PcaResult(
         names=tuple(names),
