@@ -1,1 +1,35 @@
+"""Pictures of what models see and what verbs find. Pure functions on arrays and PIL images; no model, no files."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexus._lazy import attach
+
+if TYPE_CHECKING:
+    from nexus.visualization.attention import attention_rollout as attention_rollout
+    from nexus.visualization.attention import cls_attention as cls_attention
+    from nexus.visualization.attention import draw_attention as draw_attention
+    from nexus.visualization.attention import overlay as overlay
+    from nexus.visualization.contact_sheet import ContactSheet as ContactSheet
+    from nexus.visualization.contact_sheet import Row as Row
+    from nexus.visualization.contact_sheet import Tile as Tile
+    from nexus.visualization.feature_pca import PatchPCA as PatchPCA
+    from nexus.visualization.feature_pca import patch_pca as patch_pca
+    from nexus.visualization.similarity_matrix import draw_similarity as draw_similarity
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "ContactSheet": ".contact_sheet",
+        "PatchPCA": ".feature_pca",
+        "Row": ".contact_sheet",
+        "Tile": ".contact_sheet",
+        "attention_rollout": ".attention",
+        "cls_attention": ".attention",
+        "draw_attention": ".attention",
+        "draw_similarity": ".similarity_matrix",
+        "overlay": ".attention",
+        "patch_pca": ".feature_pca",
+    },
+)
