@@ -16,6 +16,7 @@ from nexus import hub, registry
 from nexus.assets import load_labels
 from nexus.errors import ConfigError, WeightsError
 from nexus.models.conversion import State, detect_format
+from nexus.results import Progress
 from nexus.transforms.preprocess import PreprocessSpec, spec_from_huggingface
 
 if TYPE_CHECKING:
@@ -29,7 +30,13 @@ FORMAT_VERSION = 1
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def load_model(source: str | Path, *, weights: str | Path | None = None, mirror: bool | None = None) -> NexusModule:
+def load_model(
+    source: str | Path,
+    *,
+    weights: str | Path | None = None,
+    mirror: bool | None = None,
+    progress: Progress | None = None,
+) -> NexusModule:
     """Build a model of whatever class `source` names; see `NexusModule.from_pretrained`."""
     folder = Path(source).expanduser()
     if folder.is_dir():
@@ -37,7 +44,7 @@ def load_model(source: str | Path, *, weights: str | Path | None = None, mirror:
     elif isinstance(source, str) and REPOSITORY.fullmatch(source) and source not in registry.list_models():
         model = _from_folder(hub.fetch_repository(source))
     else:
-        model = _from_variant(registry.variant(str(source)), weights, mirror)
+        model = _from_variant(registry.variant(str(source)), weights, mirror, progress)
     return model.eval()
 
 
@@ -61,9 +68,14 @@ def save_model(model: NexusModule, folder: str | Path) -> Path:
     return folder
 
 
-def _from_variant(variant: registry.Variant, weights: str | Path | None, mirror: bool | None) -> NexusModule:
+def _from_variant(
+    variant: registry.Variant, weights: str | Path | None, mirror: bool | None, progress: Progress | None
+) -> NexusModule:
     model = _build(variant.class_name, variant.config)
-    path = Path(weights).expanduser() if weights else hub.fetch(variant.weights, name=variant.name, mirror=mirror)
+    if weights is None:
+        path = hub.fetch(variant.weights, name=variant.name, mirror=mirror, progress=progress)
+    else:
+        path = Path(weights).expanduser()
     load_converted(model, hub.read_tensors(path), variant.family, str(weights or variant.name))
     model.variant, model.preprocess = variant.name, PreprocessSpec.parse(variant.preprocess)
     model.labels = load_labels(variant.labels) if variant.labels else None
