@@ -12,12 +12,23 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 __all__ = [
     "Array",
     "Classification",
+    "Cluster",
+    "ClusterResult",
+    "CopyCalibration",
+    "CopyMatch",
+    "DedupeResult",
     "Embeddings",
+    "ExactGroup",
     "Hit",
     "Name",
+    "NearGroup",
+    "NearPair",
+    "OrganizeResult",
+    "Placement",
     "Prediction",
     "Progress",
     "ProgressEvent",
+    "Recommendation",
     "Result",
     "Skipped",
     "printable",
@@ -415,3 +426,190 @@ class Classification(Result):
     source: Name
     predictions: tuple[Prediction, ...]
     reason: str | None = None
+
+
+class ExactGroup(Result):
+    """Files with the same bytes, in the order in which they were indexed."""
+
+    sha256: str
+    paths: tuple[Name, ...]
+
+
+class NearPair(Result):
+    """Two pictures that look the same.
+
+    Attributes:
+        first, second: the pictures.
+        cosine: of their features, -1..1.
+        bits: differing bits of their perceptual hashes, 0..64.
+        found_by: which of ``"phash"`` and ``"features"`` called them near.
+    """
+
+    first: Name
+    second: Name
+    cosine: float
+    bits: int
+    found_by: tuple[str, ...]
+
+
+class NearGroup(Result):
+    """Pictures that hang together by near pairs, and the pairs."""
+
+    paths: tuple[Name, ...]
+    pairs: tuple[NearPair, ...]
+
+
+class DedupeResult(Result):
+    """Duplicates in a collection.
+
+    Attributes:
+        count: images looked at.
+        exact: files with the same bytes.
+        near: different files that look the same; of exact copies only the first takes part.
+    """
+
+    count: int
+    exact: tuple[ExactGroup, ...]
+    near: tuple[NearGroup, ...]
+
+    def lines(self) -> list[str]:
+        """Exact groups first, then near ones, with what found each pair."""
+        said = [f"{len(self.exact)} exact and {len(self.near)} near groups among {self.count} images"]
+        for exact in self.exact:
+            said += ["exact:", *(f"  {printable(path)}" for path in exact.paths)]
+        for near in self.near:
+            said += ["near:", *(f"  {printable(path)}" for path in near.paths)]
+            said += [
+                f"    {printable(pair.first)} ~ {printable(pair.second)}: cosine {pair.cosine:.4f}, "
+                f"{pair.bits} of 64 bits differ, found by {' and '.join(pair.found_by)}"
+                for pair in near.pairs
+            ]
+        return said
+
+
+class CopyMatch(Result):
+    """A protected picture that a suspect is a near-copy of.
+
+    Attributes:
+        path: the protected picture.
+        score: up to 1; the larger of `cosine` and ``1 - bits / 32``.
+        cosine: of the features, -1..1.
+        bits: differing bits of the perceptual hashes, 0..64.
+    """
+
+    path: Name
+    score: float
+    cosine: float
+    bits: int
+
+
+class CopyCalibration(Result):
+    """What a threshold is worth on given pictures.
+
+    Attributes:
+        threshold: scores from here on count as copies.
+        pictures: how many were edited.
+        pairs: unrelated pairs that were scored.
+        false_alarms: of these, how many reached the threshold.
+        false_alarm_rate: the share, 0..1.
+        false_alarm_upper: upper end of its 95 % interval.
+        recall: edit -> share of edited pictures that were recognised.
+    """
+
+    threshold: float
+    pictures: int
+    pairs: int
+    false_alarms: int
+    false_alarm_rate: float
+    false_alarm_upper: float
+    recall: dict[str, float]
+
+    def lines(self) -> list[str]:
+        """The rates as a table."""
+        alarms = f"{self.false_alarm_rate:.2%} (at most {self.false_alarm_upper:.2%}) of {self.pairs} unrelated pairs"
+        return [
+            f"threshold {self.threshold:.2f}: false alarms {alarms}",
+            *aligned([(f"  {edit}", f"{share:.0%} recognised") for edit, share in self.recall.items()]),
+        ]
+
+
+class Cluster(Result):
+    """One group of like pictures.
+
+    Attributes:
+        representative: the picture nearest to the centroid.
+        paths: its pictures, nearest to the centroid first.
+        cosine: of each to the centroid.
+    """
+
+    representative: Name
+    paths: tuple[Name, ...]
+    cosine: tuple[float, ...]
+
+
+class ClusterResult(Result):
+    """Groups of like pictures, largest first.
+
+    Attributes:
+        method: ``"kmeans"`` or ``"hdbscan"``.
+        count: images looked at.
+        silhouette: how well the groups are apart, -1..1; None for fewer than two groups.
+        clusters: the groups.
+        unassigned: pictures in no group (HDBSCAN only).
+    """
+
+    method: str
+    count: int
+    silhouette: float | None
+    clusters: tuple[Cluster, ...]
+    unassigned: tuple[Name, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Each group with its size, its representative first."""
+        quality = "" if self.silhouette is None else f", silhouette {self.silhouette:.2f}"
+        said = [f"{len(self.clusters)} groups of {self.count} images by {self.method}{quality}"]
+        for number, group in enumerate(self.clusters, 1):
+            said += [f"group {number}: {len(group.paths)} images", *(f"  {printable(path)}" for path in group.paths)]
+        if self.unassigned:
+            said += [f"in no group: {len(self.unassigned)} images", *(f"  {printable(p)}" for p in self.unassigned)]
+        return said
+
+
+class Placement(Result):
+    """Where one file went.
+
+    Attributes:
+        source, target: the file and its new place.
+        action: ``"copy"``, ``"link"``, or ``"kept"`` where it was there already.
+    """
+
+    source: Name
+    target: Name
+    action: str
+
+
+class OrganizeResult(Result):
+    """What was brought into folders, or in a dry run what would be."""
+
+    destination: Name
+    dry_run: bool
+    placements: tuple[Placement, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def lines(self) -> list[str]:
+        """One line per file."""
+        would = "would " if self.dry_run else ""
+        said = [f"{would}{p.action} {printable(p.source)} -> {printable(p.target)}" for p in self.placements]
+        return said + [f"skipped {printable(skip.source)}: {skip.reason}" for skip in self.skipped]
+
+
+class Recommendation(Result):
+    """One recommended picture.
+
+    Attributes:
+        path: the picture.
+        score: cosine with the direction from what is disliked to what is liked, -1..1.
+    """
+
+    path: Name
+    score: float
