@@ -613,3 +613,34 @@ class Recommendation(Result):
 
     path: Name
     score: float
+
+
+class EmbedResult(Result):
+    """The file that `nexus.embed` wrote.
+
+    Attributes:
+        path: the file.
+        count: vectors in it.
+        shape: of one vector: (D,), or (N, D) for patches.
+        resumed: how many of them an earlier, interrupted run had made.
+        engine: what ran the model.
+        seconds: from start to end.
+        images_per_second: pictures embedded in this run, over `seconds`.
+        skipped: what could not be read, and why.
+    """
+
+    path: Name
+    count: int
+    shape: tuple[int, ...]
+    resumed: int
+    engine: str
+    seconds: float
+    images_per_second: float
+    skipped: tuple[Skipped, ...] = ()
+
+    def lines(self) -> list[str]:
+        """One line."""
+        before = f", {self.resumed} of them from an earlier run" if self.resumed else ""
+        shape = "x".join(map(str, self.shape))
+        speed = f"engine {self.engine}, {self.images_per_second:.1f} images/s"
+        return [f"wrote {printable(self.path)}: {self.count} vectors of {shape}{before} ({speed})"]

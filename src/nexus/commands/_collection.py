@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nexus.commands._predictor import Skips, find, open_predictor
+from nexus.commands._predictor import Skips, find, open_predictor, vector_dims
 from nexus.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def identity_of(predictor: Predictor, pooling: str, layer: int | None) -> Identi
         preprocess_digest=predictor.preprocess.digest(),
         pooling=pooling,
         layer=layer,
-        dims=predictor.dims(pooling, layer),
+        dims=vector_dims(predictor, pooling, layer),
     )
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nexus.commands._options import DEFAULT_MODEL
 from nexus.errors import ImageError
-from nexus.results import Skipped
+from nexus.results import Progress, Skipped
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from nexus.engines.predictor import Predictor
+    from nexus.engines.predictor import Batch, Predictor
+    from nexus.transforms.decode import Decoded
     from nexus.transforms.preprocess import PreprocessSpec
 
-__all__ = ["Skips", "embed_all", "find", "name_of", "open_predictor"]
+__all__ = ["Skips", "embed_all", "find", "name_of", "open_predictor", "vector_dims", "vectors"]
 
 
 class Skips(list[Skipped]):
@@ -35,6 +36,17 @@ class Skips(list[Skipped]):
         if self.strict:
             raise ImageError(skipped.source, skipped.reason)
         self.append(skipped)
+
+    def decoded(self, bad: Iterable[Decoded], name: Callable[[Decoded], str] | None = None) -> None:
+        """Note the pictures of a batch that could not be read.
+
+        Args:
+            bad: `Batch.skipped`.
+            name: what to call each; by default what the decoder calls it.
+        """
+        for one in bad:
+            assert one.error is not None
+            self(Skipped(source=name(one) if name else one.source, reason=one.error.reason))
 
 
 def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None = None) -> Predictor:
@@ -91,20 +103,65 @@ def name_of(picture: Any, index: int) -> str:
     return getattr(picture, "name", None) or getattr(picture, "filename", None) or f"picture {index + 1}"
 
 
+def vectors(
+    predictor: Predictor,
+    pictures: Iterable[Any],
+    pooling: str,
+    layer: int | None,
+    *,
+    total: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    """Embed any number of pictures.
+
+    Args:
+        predictor: what embeds.
+        pictures: in any form that it takes.
+        pooling, layer: which features, see `Predictor.embed`.
+        total: how many there are.
+        progress: called after every batch.
+
+    Yields:
+        Each batch and its vectors, (B, D) or with pooling ``"patch"`` (B, N, D), one per entry of `Batch.indices`.
+    """
+    import numpy as np
+
+    from nexus.engines.predictor import output_path, pool
+
+    path = output_path(pooling, layer)
+    for batch in predictor.stream(pictures, (path,), total=total, progress=progress):
+        yield batch, pool(batch.outputs[path], path, pooling) if batch.indices else np.zeros((0, 0), np.float32)
+
+
+def vector_dims(predictor: Predictor, pooling: str, layer: int | None) -> int:
+    """Return the number of floats per vector, found by a forward pass of shapes without values."""
+    import torch
+
+    from nexus.engines.base import pick
+    from nexus.engines.predictor import output_path
+
+    model, path = predictor.model, output_path(pooling, layer)
+    shapes = {name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    images = torch.zeros(1, 3, *predictor.preprocess.size, device="meta")
+    outputs = torch.func.functional_call(model, shapes, (images,))
+    shape = pick(outputs, path).shape
+    return shape[1] if path.startswith("features") else shape[-1]
+
+
 def embed_all(
     predictor: Predictor,
     named: Sequence[tuple[str, Any]],
     pooling: str,
     layer: int | None,
     skips: Skips,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> tuple[list[str], np.ndarray]:
     """Embed a few pictures at once.
 
     Args:
         predictor: what embeds.
         named: what to call each picture, and the picture.
-        pooling, layer: which features.
+        pooling, layer: which features, one vector per picture.
         skips: collects what cannot be read.
         progress: called after every batch.
 
@@ -113,11 +170,11 @@ def embed_all(
     """
     import numpy as np
 
-    names, blocks = [], [np.zeros((0, predictor.dims(pooling, layer)), np.float32)]
+    names: list[str] = []
+    blocks: list[np.ndarray] = []
     pictures = (picture for _, picture in named)
-    for batch in predictor.vectors(pictures, pooling, layer, progress=progress, total=len(named)):
+    for batch, block in vectors(predictor, pictures, pooling, layer, total=len(named), progress=progress):
         names += [named[index][0] for index in batch.indices]
-        blocks.append(batch.vectors)
-        for bad in batch.skipped:
-            skips(Skipped(source=named[bad.index][0], reason=bad.error.reason))
-    return names, np.concatenate(blocks)
+        blocks += [block] if batch.indices else []
+        skips.decoded(batch.skipped, lambda bad: named[bad.index][0])
+    return names, np.concatenate(blocks) if blocks else np.zeros((0, 0), np.float32)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from typing_extensions import Unpack
 
 from nexus.commands._options import RunOptions
-from nexus.commands._predictor import Skips, find, open_predictor
+from nexus.commands._predictor import Skips, find, open_predictor, vectors
 from nexus.commands._verb import verb
 from nexus.errors import InputError
 from nexus.results import IndexResult, Skipped
@@ -147,17 +147,16 @@ def _embed(
 ) -> list[bytes]:
     """Put the vector of every file that can be read; return the names of those that cannot."""
     unread = []
-    for batch in predictor.vectors((path for _, path in todo), pooling, layer, progress=progress, total=len(todo)):
-        for index, decoded, vector in zip(batch.indices, batch.decoded, batch.vectors, strict=True):
+    pictures = (path for _, path in todo)
+    for batch, block in vectors(predictor, pictures, pooling, layer, total=len(todo), progress=progress):
+        for index, decoded, vector in zip(batch.indices, batch.decoded, block, strict=True):
             name, path = todo[index]
             if writer.content(name) == decoded.sha256:
                 writer.touch(name, files[path])
             else:
                 writer.put(name, decoded.sha256, decoded.phash, files[path], vector)
-        for bad in batch.skipped:
-            name, path = todo[bad.index]
-            skips(Skipped(source=path, reason=bad.error.reason))
-            unread.append(name)
+        skips.decoded(batch.skipped)
+        unread += [todo[bad.index][0] for bad in batch.skipped]
     return unread
 
 

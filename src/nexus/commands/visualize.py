@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Unpack
 
@@ -10,7 +12,13 @@ from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, name_of, open_predictor
 from nexus.commands._verb import verb
 from nexus.errors import InputError
-from nexus.results import PcaResult, Skipped
+from nexus.results import PcaResult
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from nexus.engines.predictor import Predictor
+    from nexus.transforms.preprocess import PreprocessSpec
 
 __all__ = ["visualize_pca"]
 
@@ -26,7 +34,7 @@ def visualize_pca(
     most: int = 8,
     threshold: float | None = None,
     invert: bool = False,
-    upsample: str = "nearest",
+    upsample: Literal["nearest", "bicubic"] = "nearest",
     **options: Unpack[RunOptions],
 ) -> PcaResult:
     """Show what the model sees: patch features as colours.
@@ -55,23 +63,20 @@ def visualize_pca(
     from nexus.visualization.feature_pca import patch_pca
 
     skips = Skips(options["strict"])
-    predictor = open_predictor(options)
-    if not options["size"]:
-        predictor = predictor.at(_whole_patches(predictor.model, SIDE))
-    pictures = [picture for picture, _ in zip(find(source, skips), range(most), strict=False)]
+    predictor = _at_side(open_predictor(options), options)
+    pictures = list(islice(find(source, skips), most))
     names, tokens, photos = [], [], []
-    for batch in predictor.stream(pictures, ("tokens",), progress=options["progress"], keep_pixels=True):
+    for batch in predictor.stream(pictures, ("tokens",), progress=options["progress"]):
         names += [name_of(pictures[index], index) for index in batch.indices]
-        photos += [decoded.pixels for decoded in batch.decoded]
-        tokens.append(batch.outputs.get("tokens"))
-        for bad in batch.skipped:
-            skips(Skipped(source=name_of(pictures[bad.index], bad.index), reason=bad.error.reason))
+        photos += [_as_seen(pictures[index], predictor.preprocess) for index in batch.indices]
+        tokens += [batch.outputs["tokens"]] if batch.indices else []
+        skips.decoded(batch.skipped)
     if not names:
-        raise InputError(f"no picture could be read from {source}")
-    found = patch_pca(
-        np.concatenate([block for block in tokens if block is not None]), threshold=threshold, invert=invert
-    )
-    found.render([_photo(pixels) for pixels in photos], upsample=upsample).save(out)
+        raise InputError(
+            f"no picture could be read from {source}" + "".join(f"; {s.source}: {s.reason}" for s in skips)
+        )
+    found = patch_pca(np.concatenate(tokens), threshold=threshold, invert=invert)
+    found.render(photos, upsample=upsample).save(out)
     return PcaResult(
         names=tuple(names),
         picture=out,
@@ -82,12 +87,20 @@ def visualize_pca(
     )
 
 
-def _whole_patches(model: Any, side: int) -> int:
-    patch = getattr(model.config, "patch_size", 1)
-    return max(1, round(side / patch)) * patch
+def _at_side(predictor: Predictor, options: Mapping[str, Any]) -> Predictor:
+    """The predictor at the side that shows most, unless the user chose one."""
+    if options["size"]:
+        return predictor
+    patch = getattr(predictor.model.config, "patch_size", 1)
+    side = max(1, round(SIDE / patch)) * patch
+    return open_predictor({**options, "model": predictor.model, "size": side})
 
 
-def _photo(pixels: Any) -> Any:
-    from PIL import Image
+def _as_seen(picture: Any, spec: PreprocessSpec) -> Image:
+    """The part of a picture that the model sees."""
+    from PIL.Image import fromarray
 
-    return Image.fromarray(pixels)
+    from nexus.transforms.image import open_image
+    from nexus.transforms.preprocess import apply
+
+    return fromarray(apply(open_image(picture), spec))
