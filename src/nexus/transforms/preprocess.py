@@ -7,12 +7,23 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from PIL import Image
 from pydantic import Field, PositiveInt, model_validator
 
 from nexus.config import Config
-from nexus.errors import ConfigError
+from nexus.errors import ConfigError, InputError
+from nexus.transforms.resize import fit
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "PreprocessSpec", "spec_from_huggingface"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "PreprocessSpec",
+    "apply",
+    "decode_floor",
+    "normalise",
+    "spec_from_huggingface",
+]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -69,6 +80,50 @@ class PreprocessSpec(Config):
     def digest(self) -> str:
         """Return 16 hex digits that differ whenever two specs could give different inputs."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def apply(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
+    """Resize and crop a picture.
+
+    Args:
+        image: upright, 8-bit RGB, of any size.
+        spec: resize, crop and interpolation are read here; `normalise` does the rest.
+
+    Returns:
+        (H, W, 3) uint8, RGB, of ``spec.size``.
+    """
+    return np.asarray(fit(image, spec.resize, spec.crop, spec.interpolation))
+
+
+def normalise(batch: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
+    """Turn pixels into a model's input: scale to 0..1, subtract the mean, divide by the standard deviation.
+
+    Args:
+        batch: (B, H, W, 3) uint8, RGB.
+        spec: mean, std and order of channels.
+
+    Returns:
+        (B, 3, H, W) float32, contiguous.
+
+    Raises:
+        InputError: the batch has another shape or type.
+    """
+    if batch.ndim != 4 or batch.shape[3] != 3 or batch.dtype != np.uint8:
+        raise InputError(f"a batch must be (B, H, W, 3) uint8, not {batch.shape} {batch.dtype}")
+    order = (0, 1, 2) if spec.channels == "rgb" else (2, 1, 0)
+    output = np.empty((batch.shape[0], 3, *batch.shape[1:3]), np.float32)
+    for channel, source in enumerate(order):
+        # One pass over each plane: pixel / 255 / std - mean / std.
+        np.multiply(batch[..., source], np.float32(1 / (255 * spec.std[channel])), out=output[:, channel])
+        output[:, channel] -= np.float32(spec.mean[channel] / spec.std[channel])
+    return output
+
+
+def decode_floor(spec: PreprocessSpec) -> int | None:
+    """Return the shortest side to which a JPEG may be decoded: twice the resize target; None: decode all of it."""
+    if spec.decode == "exact":
+        return None
+    return 2 * (spec.resize if isinstance(spec.resize, int) else max(spec.resize))
 
 
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
