@@ -96,6 +96,23 @@ class Skipped(Result):
     reason: str
 
 
+class Shown(Result):
+    """Base of results that can be drawn.
+
+    Attributes:
+        sheet, page: the contact sheet (PNG) and the HTML page, where they were asked for.
+        skipped: inputs that could not be read, and why.
+    """
+
+    sheet: Name | None = None
+    page: Name | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+    def written(self) -> list[str]:
+        """One line per file that was drawn."""
+        return [f"wrote {printable(path)}" for path in (self.sheet, self.page) if path]
+
+
 class ProgressEvent(Result):
     """How far a long job is.
 
@@ -268,21 +285,16 @@ class SearchResult(Result):
     hits: tuple[Hit, ...]
 
 
-class SearchReport(Result):
+class SearchReport(Shown):
     """What `nexus.search` found, one entry per query.
 
     Attributes:
         collection: where it was searched.
         results: in the order of the queries.
-        sheet, page: the contact sheet and the HTML page, where they were asked for.
-        skipped: queries that could not be read.
     """
 
     collection: Name
     results: tuple[SearchResult, ...]
-    sheet: Name | None = None
-    page: Name | None = None
-    skipped: tuple[Skipped, ...] = ()
 
     def lines(self) -> list[str]:
         """One numbered line per match."""
@@ -293,7 +305,7 @@ class SearchReport(Result):
                 f"{rank}. {printable(hit.path)} (similarity: {hit.cosine:.4f}, distance: {hit.l2:.4f})"
                 for rank, hit in enumerate(result.hits, 1)
             ]
-        return said + [f"wrote {printable(path)}" for path in (self.sheet, self.page) if path]
+        return said + self.written()
 
 
 class SimilarityResult(Result):
@@ -459,7 +471,7 @@ class NearGroup(Result):
     pairs: tuple[NearPair, ...]
 
 
-class DedupeResult(Result):
+class DedupeResult(Shown):
     """Duplicates in a collection.
 
     Attributes:
@@ -484,7 +496,7 @@ class DedupeResult(Result):
                 f"{pair.bits} of 64 bits differ, found by {' and '.join(pair.found_by)}"
                 for pair in near.pairs
             ]
-        return said
+        return said + self.written()
 
 
 class CopyMatch(Result):
@@ -533,48 +545,6 @@ class CopyCalibration(Result):
         ]
 
 
-class Cluster(Result):
-    """One group of like pictures.
-
-    Attributes:
-        representative: the picture nearest to the centroid.
-        paths: its pictures, nearest to the centroid first.
-        cosine: of each to the centroid.
-    """
-
-    representative: Name
-    paths: tuple[Name, ...]
-    cosine: tuple[float, ...]
-
-
-class ClusterResult(Result):
-    """Groups of like pictures, largest first.
-
-    Attributes:
-        method: ``"kmeans"`` or ``"hdbscan"``.
-        count: images looked at.
-        silhouette: how well the groups are apart, -1..1; None for fewer than two groups.
-        clusters: the groups.
-        unassigned: pictures in no group (HDBSCAN only).
-    """
-
-    method: str
-    count: int
-    silhouette: float | None
-    clusters: tuple[Cluster, ...]
-    unassigned: tuple[Name, ...] = ()
-
-    def lines(self) -> list[str]:
-        """Each group with its size, its representative first."""
-        quality = "" if self.silhouette is None else f", silhouette {self.silhouette:.2f}"
-        said = [f"{len(self.clusters)} groups of {self.count} images by {self.method}{quality}"]
-        for number, group in enumerate(self.clusters, 1):
-            said += [f"group {number}: {len(group.paths)} images", *(f"  {printable(path)}" for path in group.paths)]
-        if self.unassigned:
-            said += [f"in no group: {len(self.unassigned)} images", *(f"  {printable(p)}" for p in self.unassigned)]
-        return said
-
-
 class Placement(Result):
     """Where one file went.
 
@@ -601,6 +571,50 @@ class OrganizeResult(Result):
         would = "would " if self.dry_run else ""
         said = [f"{would}{p.action} {printable(p.source)} -> {printable(p.target)}" for p in self.placements]
         return said + [f"skipped {printable(skip.source)}: {skip.reason}" for skip in self.skipped]
+
+
+class Cluster(Result):
+    """One group of like pictures.
+
+    Attributes:
+        representative: the picture nearest to the centroid.
+        paths: its pictures, nearest to the centroid first.
+        cosine: of each to the centroid.
+    """
+
+    representative: Name
+    paths: tuple[Name, ...]
+    cosine: tuple[float, ...]
+
+
+class ClusterResult(Shown):
+    """Groups of like pictures, largest first.
+
+    Attributes:
+        method: ``"kmeans"`` or ``"hdbscan"``.
+        count: images looked at.
+        silhouette: how well the groups are apart, -1..1; None for fewer than two groups.
+        clusters: the groups.
+        unassigned: pictures in no group (HDBSCAN only).
+        organized: where the files went, or in a dry run would go, if that was asked for.
+    """
+
+    method: str
+    count: int
+    silhouette: float | None
+    clusters: tuple[Cluster, ...]
+    unassigned: tuple[Name, ...] = ()
+    organized: OrganizeResult | None = None
+
+    def lines(self) -> list[str]:
+        """Each group with its size, its representative first."""
+        quality = "" if self.silhouette is None else f", silhouette {self.silhouette:.2f}"
+        said = [f"{len(self.clusters)} groups of {self.count} images by {self.method}{quality}"]
+        for number, group in enumerate(self.clusters, 1):
+            said += [f"group {number}: {len(group.paths)} images", *(f"  {printable(path)}" for path in group.paths)]
+        if self.unassigned:
+            said += [f"in no group: {len(self.unassigned)} images", *(f"  {printable(p)}" for p in self.unassigned)]
+        return said + (self.organized.lines() if self.organized else []) + self.written()
 
 
 class Recommendation(Result):
@@ -644,3 +658,83 @@ class EmbedResult(Result):
         shape = "x".join(map(str, self.shape))
         speed = f"engine {self.engine}, {self.images_per_second:.1f} images/s"
         return [f"wrote {printable(self.path)}: {self.count} vectors of {shape}{before} ({speed})"]
+
+
+class RecommendResult(Shown):
+    """Pictures ranked by what is liked and disliked, best first."""
+
+    likes: tuple[Name, ...]
+    dislikes: tuple[Name, ...]
+    recommendations: tuple[Recommendation, ...]
+
+    def lines(self) -> list[str]:
+        """One numbered line per picture."""
+        ranked = [
+            f"{rank}. {printable(one.path)} (score: {one.score:.4f})"
+            for rank, one in enumerate(self.recommendations, 1)
+        ]
+        return ranked + self.written()
+
+
+class Suspect(Result):
+    """One suspect and the protected pictures that it is a near-copy of, best first; none where it is innocent."""
+
+    path: Name
+    matches: tuple[CopyMatch, ...]
+
+
+class CopiesResult(Shown):
+    """Which suspects are near-copies of protected pictures.
+
+    Attributes:
+        collection: the protected pictures.
+        threshold: scores from here on are copies.
+        suspects: every suspect that could be read.
+        calibration: what the threshold is worth on these protected pictures, where it was asked for.
+    """
+
+    collection: Name
+    threshold: float
+    suspects: tuple[Suspect, ...]
+    calibration: CopyCalibration | None = None
+
+    def lines(self) -> list[str]:
+        """One line per match, then how many were innocent, then the calibration."""
+        said = [
+            f"{printable(suspect.path)} is a copy of {printable(match.path)} (score: {match.score:.3f}, "
+            f"cosine: {match.cosine:.3f}, {match.bits} of 64 bits differ)"
+            for suspect in self.suspects
+            for match in suspect.matches
+        ]
+        guilty = sum(bool(suspect.matches) for suspect in self.suspects)
+        said.append(f"{guilty} of {len(self.suspects)} suspects are near-copies at threshold {self.threshold:.2f}")
+        return said + (self.calibration.lines() if self.calibration else []) + self.written()
+
+
+class ClassifyResult(Shown):
+    """Labels of pictures.
+
+    Attributes:
+        method: ``"classifier"`` (the model's own head), ``"knn"`` or ``"probe"``.
+        model: what gave the logits or the features.
+        classes: the labels there are.
+        accuracy: of the examples, each labelled by the others (``knn``) or by folds (``probe``); None without examples.
+        pictures: in order.
+    """
+
+    method: str
+    model: str
+    classes: tuple[str, ...]
+    accuracy: float | None
+    pictures: tuple[Classification, ...]
+
+    def lines(self) -> list[str]:
+        """One line per picture, and how far the labels can be trusted."""
+        said = [
+            f"{printable(picture.source)}: " + ", ".join(f"{p.label} {p.score:.2f}" for p in picture.predictions)
+            for picture in self.pictures
+            if picture.predictions
+        ]
+        if self.accuracy is not None:
+            said.append(f"{self.accuracy:.1%} of the examples are labelled right by the other examples ({self.method})")
+        return said + self.written()
