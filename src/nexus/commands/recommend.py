@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -61,7 +62,7 @@ def recommend(
         blocks.append(vectors)
     if not names[0]:
         raise InputError(f"none of the liked pictures could be read: {', '.join(map(str, like)) or 'none was given'}")
-    known = {opened.position(name) for name in (*names[0], *names[1])} - {None}
+    known = {opened.position(os.path.abspath(name)) for name in (*names[0], *names[1])} - {None}
     ranked = rank(opened, blocks[0], blocks[1], k=k, exclude=known)
     result = RecommendResult(
         likes=tuple(names[0]),
