@@ -218,9 +218,19 @@ class Collection:
             ConfigError: k < 1.
             InputError: the queries do not fit, or no image lies `within`.
         """
+        return self.nearest(self.project(queries), k, within=within, exact=exact)
+
+    def nearest(
+        self,
+        raw: NDArray[np.float32],
+        k: int = 5,
+        *,
+        within: str | Sequence[str] | None = None,
+        exact: bool = False,
+    ) -> Neighbours:
+        """As `search`, for queries in the form that is stored: (Q, dims) float32, C-contiguous."""
         if k < 1:
             raise ConfigError(f"k = {k}: must be at least 1")
-        raw = self.project(queries)
         unit = ann.normalised(raw)
         if not self.count:
             return Neighbours(*(np.zeros((len(raw), 0), kind) for kind in (np.int64, np.float32, np.float32)))
@@ -233,7 +243,7 @@ class Collection:
         rows = ann.candidates(index, unit, min(k, self.count), self._alive())
         found = self._rank(unit, raw, rows, k)
         if not np.isfinite(found.cosine).all():  # the graph or the probed lists held fewer than k live ones
-            return self.search(queries, k, exact=True)
+            return self.nearest(raw, k, exact=True)
         return found
 
     def hits(self, found: Neighbours) -> list[list[Hit]]:
