@@ -738,3 +738,26 @@ class ClassifyResult(Shown):
         if self.accuracy is not None:
             said.append(f"{self.accuracy:.1%} of the examples are labelled right by the other examples ({self.method})")
         return said + self.written()
+
+
+class DemoStep(Result):
+    """One step of the demo: its name, what it did, and how long it took."""
+
+    name: str
+    said: str
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """One line."""
+        return [f"{self.name + ':':15}{self.said} [{self.seconds:.1f} s]"]
+
+
+class DemoResult(Result):
+    """What the demo did, and the contact sheet that it ended with."""
+
+    steps: tuple[DemoStep, ...]
+    sheet: Name
+
+    def lines(self) -> list[str]:
+        """Where the picture is; the steps have been said as they happened."""
+        return [f"look at {printable(self.sheet)}"]
