@@ -52,7 +52,7 @@ class TinyViT(NexusModule):
     ) -> ModelOutput:
         wanted = self.wanted(outputs, output_attentions)
         grid = self.patch(images)
-        x = torch.cat([self.cls.expand(len(images), -1, -1), grid.flatten(2).transpose(1, 2)], 1) + self.pos
+        x = torch.cat([self.cls.expand(images.shape[0], -1, -1), grid.flatten(2).transpose(1, 2)], 1) + self.pos
         features, prefix = [], []
         for layer in self.layers:
             x = layer(x)

@@ -17,7 +17,7 @@ def artefact_path(base: Path | None, suffix: str) -> Path | None:
     return base and base.with_name(f"{base.name}.{suffix}")
 
 
-def keep(path: Path | None, *parts: bytes) -> None:
+def keep(path: Path | None, *parts: bytes | memoryview) -> None:
     """Write a file beside its place and rename it, so that no reader sees half of it.
 
     A full or read-only disk is no error: what is not kept is made again.

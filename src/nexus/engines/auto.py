@@ -260,7 +260,7 @@ class Selector:
                 agreement=agreement,
                 clock=self._clock,
             )
-        except (RuntimeError, ValueError) as error:  # a lowered graph that does not run is refused, not fatal
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises, it is refused and the job goes on
             return Trial(engine=engine.name, refused=f"{engine.name} fails on this model: {error}")
         row = table[engine.name]
         assert row.agreement is not None

@@ -15,7 +15,7 @@ from nexus.errors import InputError
 from nexus.models.base import NexusModule
 from nexus.transforms.preprocess import PreprocessSpec
 
-__all__ = ["Engine", "Forward", "Job", "Outputs", "fill", "leaves", "names_of", "pick"]
+__all__ = ["Engine", "Forward", "Job", "Outputs", "check_batch", "fill", "leaves", "names_of", "pick"]
 
 Outputs = dict[str, Any]
 """What an engine returns: for each wanted path an array, or the list or dict of arrays that stands there."""
@@ -26,11 +26,9 @@ class Engine(Protocol):
 
     Attributes:
         name: as in `nexus.engines.names`.
-        concurrency: how many calls from different threads it runs at once; more than that only wait.
     """
 
     name: str
-    concurrency: int
 
     def __call__(self, images: np.ndarray) -> Outputs:
         """Run a batch of any number of images.
@@ -179,3 +177,14 @@ def to_numpy(outputs: Outputs) -> Outputs:
         return (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy()
 
     return {path: transform(tree, array, path) for path, tree in outputs.items()}
+
+
+def check_batch(engine: Engine, job: Job) -> None:
+    """Run a batch of equal images, of another size than the example: their results must be equal.
+
+    Raises:
+        ValueError: the batch size is fixed in the graph.
+    """
+    for name, array in leaves(engine(np.repeat(job.example[:1], 3, axis=0))):
+        if len(array) != 3 or not np.allclose(array, array[:1], rtol=0.01, atol=1e-4):
+            raise ValueError(f"the output {name!r} of shape {array.shape} does not follow the batch size (3)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from nexus.engines.base import Job
@@ -17,10 +19,11 @@ def build(job: Job, *, name: str, bf16: bool) -> EagerEngine:
     Raises:
         EngineError: the model does not compile.
     """
-    forward = torch.compile(prepare(job), dynamic=None)
-    engine = EagerEngine(name, forward, job.device, bf16=bf16)
     try:
-        engine(job.example)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the compiler's own use of what PyTorch deprecates
+            engine = EagerEngine(name, torch.compile(prepare(job)), job.device, bf16=bf16)
+            engine(job.example)
     except Exception as error:  # Dynamo, Inductor and the C++ compiler each raise their own
         raise EngineError(f"torch.compile cannot take {type(job.model).__name__}: {error}") from error
     return engine

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nexus.engines.base import Forward, Job, Outputs, to_numpy
 
@@ -18,14 +19,14 @@ class EagerEngine:
 
     Args:
         name: as in `nexus.engines.names`.
-        forward: the module to call; may be compiled.
+        forward: what to call; a `Forward`, compiled or not.
         device: where its parameters are, and the input goes.
         bf16: run under bf16 autocast: weights stay as they are, and norms and softmax stay in fp32.
     """
 
-    concurrency = 1
-
-    def __init__(self, name: str, forward: nn.Module, device: torch.device, *, bf16: bool = False) -> None:
+    def __init__(
+        self, name: str, forward: Callable[[Tensor], Outputs], device: torch.device, *, bf16: bool = False
+    ) -> None:
         self.name = name
         self._forward, self._device, self._bf16 = forward, device, bf16
 
@@ -54,7 +55,7 @@ def prepare(job: Job) -> Forward:
     return forward
 
 
-def to_device(images: np.ndarray, device: torch.device) -> torch.Tensor:
+def to_device(images: np.ndarray, device: torch.device) -> Tensor:
     """Return a batch as a tensor on a device; to CUDA through pinned memory, so that the copy does not block."""
     batch = torch.from_numpy(np.ascontiguousarray(images))
     if device.type == "cuda":

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from nexus.engines.artefacts import artefact_path, keep, pack_names, unpack_names
-from nexus.engines.base import Flat, Job, Outputs, fill, leaves, names_of
+from nexus.engines.base import Flat, Job, Outputs, check_batch, fill, leaves, names_of
 from nexus.errors import EngineError, require
 
 __all__ = ["ONNXRuntimeEngine", "build", "export_onnx"]
@@ -57,6 +57,7 @@ def build(job: Job, *, name: str) -> ONNXRuntimeEngine:
             names = names_of(job.forward()(torch.from_numpy(job.example[:1])))
         graph = export_onnx(job, [leaf for _, leaf in leaves(names)])
         engine = ONNXRuntimeEngine(name, runtime.InferenceSession(graph, options), names)
+        check_batch(engine, job)
     except Exception as error:  # the exporter's and the runtime's errors share no base
         raise EngineError(f"ONNX Runtime cannot run {type(job.model).__name__}: {error}") from error
     keep(kept, pack_names(names), graph)
