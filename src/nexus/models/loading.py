@@ -54,13 +54,16 @@ def save_model(model: NexusModule, folder: str | Path) -> Path:
 
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
+    config = model.describe_config()
+    # After the head was replaced, names that were loaded with the old head mean nothing.
+    named = model.labels is not None and len(model.labels) == config.get("num_classes")
     described = {
         "nexus_format": FORMAT_VERSION,
         "class": type(model).__name__,
         "variant": model.variant,
-        "config": model.describe_config(),
+        "config": config,
         "preprocess": model.preprocess.to_dict(),
-        "labels": model.labels,
+        "labels": model.labels if named else None,
     }
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     _write(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))

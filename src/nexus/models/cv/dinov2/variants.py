@@ -215,3 +215,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "license": "Apache-2.0",
     },
 }
+
+TINY_CONFIG: dict[str, Any] = {
+    "image_size": 28,
+    "patch_size": 7,
+    "num_classes": 5,
+    "embed_dim": 32,
+    "num_layers": 3,
+    "num_heads": 2,
+}
+
+TINY: tuple[dict[str, Any], ...] = (
+    {"class_name": "DINOv2", "config": TINY_CONFIG, "sizes": ((28, 28), (42, 21))},
+    {
+        "class_name": "DINOv2",
+        "config": {**TINY_CONFIG, "num_registers": 4, "ffn": "swiglu", "head_input": "cls_mean"},
+        "sizes": ((28, 28), (42, 21)),
+    },
+)
+"""Smallest models of every shape, and input sizes (height, width) that they take; for the contract tests."""

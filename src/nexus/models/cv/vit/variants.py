@@ -593,3 +593,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "license": "Apache-2.0",
     },
 }
+
+TINY_CONFIG: dict[str, Any] = {
+    "image_size": 32,
+    "patch_size": 8,
+    "num_classes": 5,
+    "embed_dim": 32,
+    "num_layers": 3,
+    "num_heads": 2,
+}
+
+TINY: tuple[dict[str, Any], ...] = (
+    {"class_name": "VisionTransformer", "config": TINY_CONFIG, "sizes": ((32, 32), (40, 24))},
+    {
+        "class_name": "VisionTransformer",
+        "config": {**TINY_CONFIG, "pool": "mean", "qkv_bias": False},
+        "sizes": ((32, 32), (40, 24)),
+    },
+)
+"""Smallest models of every shape, and input sizes (height, width) that they take; for the contract tests."""
