@@ -59,7 +59,7 @@ def similarity(
 
 def _draw(sources: dict[str, Any], names: list[str], cosine: Any, out: str) -> None:
     from nexus.transforms.image import open_image
-    from nexus.visualization.similarity_matrix import similarity_matrix
+    from nexus.visualization.similarity_matrix import draw_similarity
 
     thumbnails = [open_image(sources[name], min_side=256) for name in names]
-    similarity_matrix(cosine, thumbnails, names).save(out)
+    draw_similarity(cosine, thumbnails, names=names).save(out)

@@ -262,6 +262,7 @@ _STYLE = """
 body {{ margin: 28px; background: var(--page); color: var(--text); font: 14px/1.4 system-ui, sans-serif; }}
 h1 {{ font-size: 24px; font-weight: 600; margin: 0; }}
 h2 {{ font-size: 16px; font-weight: 600; margin: 0 0 10px; overflow-wrap: anywhere; }}
+.note {{ margin-top: 4px; margin-bottom: 0; }}
 h2 small, .note {{ color: var(--muted); font-size: 14px; font-weight: 400; }}
 section {{ border-top: 1px solid var(--line); margin-top: 14px; padding-top: 10px; }}
 ul {{ display: flex; flex-wrap: wrap; gap: 14px; list-style: none; margin: 0; padding: 0; }}
