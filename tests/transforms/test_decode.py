@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from nexus.errors import ConfigError, NexusError
@@ -61,7 +62,6 @@ def test_order_pixels_hashes_and_sizes_are_those_of_decoding_here(folder: Path, 
 
 
 def test_every_kind_of_source_gives_the_same_pixels(folder: Path, decoder: Decoder) -> None:
-    torch = pytest.importorskip("torch")
     path = folder / "03.jpg"
     data, image = path.read_bytes(), open_image(path)
     array = np.asarray(image)

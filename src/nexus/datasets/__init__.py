@@ -1,1 +1,13 @@
+"""Where pictures and samples come from."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexus._lazy import attach
+
+if TYPE_CHECKING:
+    from nexus.datasets.fetch import fetch_image as fetch_image
+    from nexus.datasets.sources import find_images as find_images
+
+__getattr__, __dir__, __all__ = attach(__name__, {"fetch_image": ".fetch", "find_images": ".sources"})

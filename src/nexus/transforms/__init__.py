@@ -1,1 +1,29 @@
+"""From a picture of unknown origin to a model's input: decode, resize, crop, normalise."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexus._lazy import attach
+
+if TYPE_CHECKING:
+    from nexus.transforms.decode import Decoded as Decoded
+    from nexus.transforms.decode import Decoder as Decoder
+    from nexus.transforms.image import EncodedImage as EncodedImage
+    from nexus.transforms.image import ImageLike as ImageLike
+    from nexus.transforms.image import Limits as Limits
+    from nexus.transforms.image import open_image as open_image
+    from nexus.transforms.preprocess import PreprocessSpec as PreprocessSpec
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "Decoded": ".decode",
+        "Decoder": ".decode",
+        "EncodedImage": ".image",
+        "ImageLike": ".image",
+        "Limits": ".image",
+        "PreprocessSpec": ".preprocess",
+        "open_image": ".image",
+    },
+)
