@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, helper, numpy_helper
@@ -123,6 +123,7 @@ def write_tfjs(folder: Path, arrays: dict[str, np.ndarray], shard_bytes: int) ->
     return folder / "model.json"
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     arrays=st.dictionaries(
         st.from_regex(r"[a-z]{1,5}/(kernel|bias)", fullmatch=True),
@@ -295,6 +296,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".npz", ".onnx", ".json"])
+@settings(deadline=None)
 @given(content=st.binary(max_size=64))
 def test_garbage_is_a_weights_error(tmp_path_factory: pytest.TempPathFactory, suffix: str, content: bytes) -> None:
     path = tmp_path_factory.mktemp("garbage") / f"m{suffix}"

@@ -96,7 +96,7 @@ def store(
     status = target.stat()
     entry = CacheEntry(
         name=name,
-        source=source.to_dict(),
+        source=source.described(),
         blob=blob,
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,

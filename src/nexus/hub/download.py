@@ -24,6 +24,9 @@ CHUNK = 1 << 20
 ATTEMPTS = 4
 """How often in a row a download may break off without having got any further."""
 
+BACKOFF_SECONDS = 0.25
+"""Pause before the second try; each further one is four times as long."""
+
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 """HTTP answers that may be different a second later."""
 
@@ -152,7 +155,8 @@ def _fetch_part(link: Link, target: Path, report: Report) -> tuple[Path, dict[st
             last = repr(error)
         after = part.stat().st_size if part.is_file() else 0
         failures = 1 if after > before else failures + 1
-        time.sleep(min(0.2 * 2**failures, 3.0))
+        if failures < ATTEMPTS:
+            time.sleep(BACKOFF_SECONDS * 4 ** (failures - 1))
     raise DownloadError(
         f"{without_credentials(link.url)} broke off {ATTEMPTS} times in a row ({last}); what was received is kept, "
         "the next call continues there"
@@ -201,8 +205,9 @@ def _append(link: Link, part: Path, answer: Response, start: int, report: Report
     total = start + int(length) if length is not None and length.isdigit() else link.size
     done = start
     with part.open("ab") as file:
-        while chunk := answer.body.read(CHUNK):
+        while chunk := answer.body.read1(CHUNK):  # what is there, so that a killed process loses next to nothing
             file.write(chunk)
+            file.flush()
             done += len(chunk)
             for digest in digests.values():
                 digest.update(chunk)

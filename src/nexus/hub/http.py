@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from nexus.errors import DownloadError
@@ -93,7 +93,7 @@ class Response:
     url: str
     status: int
     headers: Any
-    body: IO[bytes]
+    body: http.client.HTTPResponse
 
 
 def open_url(url: str, access: Access, headers: Mapping[str, str] | None = None) -> Response:

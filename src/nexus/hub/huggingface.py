@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 def cached_file(source: HuggingFaceSource) -> Path | None:
     """Return the file from the Hugging Face client's own cache, if another program has fetched it; no network."""
-    cached = _client().try_to_load_from_cache(source.repository, source.file, revision=source.revision)
+    cached = _client().try_to_load_from_cache(source.repository, source.file, _cache(), revision=source.revision)
     if not isinstance(cached, str) or not Path(cached).is_file():
         return None
     return Path(cached) if source.sha256 is None or sha256_of(Path(cached)) == source.sha256 else None
@@ -93,7 +93,7 @@ def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
     """
     client, endpoint = _client(), _endpoint()
     if offline():
-        config = client.try_to_load_from_cache(repository, "config.json", revision=revision)
+        config = client.try_to_load_from_cache(repository, "config.json", _cache(), revision=revision)
         if isinstance(config, str):
             return Path(config).parent
         raise OfflineError(
@@ -109,6 +109,7 @@ def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
                 repository,
                 name,
                 revision=info.sha,
+                cache_dir=_cache(),
                 etag_timeout=SECONDS,
                 endpoint=endpoint,
                 tqdm_class=_bar(f"download {repository}", None),
@@ -146,6 +147,11 @@ def _client() -> ModuleType:
 
 def _endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
+
+
+def _cache() -> str | None:
+    """The client's own cache; None: where the client has it by default."""
+    return os.environ.get("HF_HUB_CACHE") or None
 
 
 def _ask(question: Callable[[], T], what: str) -> T:

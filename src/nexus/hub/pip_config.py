@@ -125,8 +125,8 @@ def _pip_values() -> dict[str, str]:
             continue  # pip itself says so when it is used; here another file may still have the address
         for section in SECTIONS:
             if parser.has_section(section):
-                merged[section].update({_key(k): v for k, v in parser.items(section) if v})
-    values = {key: value for section in SECTIONS for key, value in merged[section].items()}
+                merged[section].update({_key(k): v for k, v in parser.items(section)})
+    values = {key: value for section in SECTIONS for key, value in merged[section].items() if value}
     for name, value in os.environ.items():
         if name.startswith("PIP_") and value:
             values[_key(name.removeprefix("PIP_"))] = value

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from nexus.config import Config
 from nexus.errors import ConfigError, did_you_mean
+from nexus.hub.http import without_credentials
 
 __all__ = ["HuggingFaceSource", "PackageSource", "Source", "UrlSource", "parse_source"]
 
@@ -45,8 +46,12 @@ class Source(Config):
     @property
     def key(self) -> str:
         """Name of this source in the cache: what identifies the tensors, not what is only known about them."""
-        described = self.model_dump(mode="json", exclude={"size", "license", "archive_sha256"})
-        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
+        identity = {k: v for k, v in self.described().items() if k not in ("size", "license", "archive_sha256")}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+    def described(self) -> dict[str, Any]:
+        """Return the literal dict as it may be written down: without passwords."""
+        return self.to_dict()
 
 
 class HuggingFaceSource(Source):
@@ -102,9 +107,11 @@ class UrlSource(Source):
     url: Annotated[str, Field(pattern=re.compile(r"^(https?|file)://"))]
 
     def __str__(self) -> str:
-        from nexus.hub.http import without_credentials
-
         return without_credentials(self.url)
+
+    def described(self) -> dict[str, Any]:
+        """Return the literal dict as it may be written down: without passwords."""
+        return {**self.to_dict(), "url": str(self)}
 
 
 KINDS: dict[str, type[HuggingFaceSource | PackageSource | UrlSource]] = {
