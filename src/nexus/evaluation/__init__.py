@@ -1,1 +1,23 @@
+"""What features are worth: classifiers on top of them that learn in seconds."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexus._lazy import attach
+
+if TYPE_CHECKING:
+    from nexus.evaluation.classifier import FeatureClassifier as FeatureClassifier
+    from nexus.evaluation.classifier import load_classifier as load_classifier
+    from nexus.evaluation.knn import KNNClassifier as KNNClassifier
+    from nexus.evaluation.linear_probe import LinearProbe as LinearProbe
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "FeatureClassifier": ".classifier",
+        "KNNClassifier": ".knn",
+        "LinearProbe": ".linear_probe",
+        "load_classifier": ".classifier",
+    },
+)
