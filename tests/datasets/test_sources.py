@@ -90,18 +90,19 @@ def test_link_loops_end_and_each_folder_is_visited_once(folder: Path) -> None:
     ]
 
 
-def test_folders_nested_deeper_than_python_recurses(tmp_path: Path) -> None:
-    depth = 1500
-    here = os.getcwd()
-    os.chdir(tmp_path)
-    try:
-        for _ in range(depth):
-            os.mkdir("d")
-            os.chdir("d")
-        Path("a.jpg").write_bytes(b"x")
-    finally:
-        os.chdir(here)
-    assert len(list(find_images(tmp_path))) == 1
+def test_folders_nested_deeper_than_python_recurses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    depth = sys.getrecursionlimit() + 100
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    Path("a.jpg").write_bytes(b"x")
+    found = len(list(find_images(tmp_path)))
+    Path("a.jpg").unlink()
+    for _ in range(depth):  # pytest's own clean-up recurses
+        os.chdir("..")
+        os.rmdir("d")
+    assert found == 1
 
 
 def test_strange_names(tmp_path: Path) -> None:
