@@ -111,6 +111,8 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
 def _as_said(parameter: inspect.Parameter, field: Any) -> inspect.Parameter:
     """One argument as the command line says it: anything that is not a number, flag or choice is text."""
     annotation = _textual(field.annotation)
+    if field.annotation is Any and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+        annotation = list[str]  # pictures, one or many
     if parameter.default is None:
         annotation = annotation | None
     short = {"k": "-k", "out": "-o"}.get(parameter.name)
