@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nexus._system import usable_cores
 from nexus.errors import ConfigError, did_you_mean
 
-__all__ = ["ANN_MINIMUM", "Ann", "build", "choose", "faiss", "load", "normalised", "save", "usable_cores"]
+__all__ = ["ANN_MINIMUM", "Ann", "build", "choose", "faiss", "load", "normalised", "save"]
 
 Ann = Literal["auto", "flat", "hnsw", "ivfpq"]
 
@@ -39,13 +41,13 @@ def faiss() -> Any:
     import faiss as module
 
     if "OMP_NUM_THREADS" not in os.environ:
-        module.omp_set_num_threads(usable_cores())
+        module.omp_set_num_threads(_cores())
     return module
 
 
-def usable_cores() -> int:
-    """Number of cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@cache
+def _cores() -> int:
+    return usable_cores()
 
 
 def choose(asked: str, count: int) -> Ann:
