@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _app(words: Sequence[str]) -> App:
     """An app that knows all verbs by name and summary, but imports only the one that was called."""
-    app = App(name="nexus", help=HELP, version=nexus.__version__, help_on_error=False)
+    app = App(name="nexus", help=HELP, version=nexus.__version__, suppress_keyboard_interrupt=False)
     called, groups = _named(words), dict[str, App]()
     for name, (target, summary) in VERBS.items():
         *group, leaf = name.split()

@@ -1,0 +1,67 @@
+"""A tiny model and a folder of small photographs, on which the verbs run for real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+NAMES = (
+    "kingfisher.jpg",
+    "chambord.jpg",
+    "DSC_1187.jpg",
+    "gibbon.jpg",
+    "gibbon-cropped.jpg",
+    "giraffe.jpg",
+    "alpaca.jpg",
+)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a DINOv2 of three narrow blocks with random weights."""
+    import torch
+
+    from nexus.models.cv import DINOv2
+
+    torch.manual_seed(0)
+    config = {"image_size": 56, "patch_size": 14, "embed_dim": 32, "num_layers": 3, "num_heads": 2}
+    model = DINOv2(config)
+    model.preprocess = model.preprocess.at(56)
+    return str(model.save_pretrained(tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photos: Path) -> Path:
+    """Seven small photographs, two of them the same and two nearly."""
+    target = tmp_path / "photos"
+    target.mkdir()
+    for name in NAMES:
+        with Image.open(photos / name) as image:
+            image.convert("RGB").resize((160, 120)).save(target / name, quality=92)
+    return target
+
+
+@pytest.fixture
+def collection(folder: Path, model: str, tmp_path: Path) -> str:
+    """The folder, indexed."""
+    import nexus
+
+    out = str(tmp_path / "photos.nexus")
+    nexus.index(str(folder), out=out, model=model)
+    return out
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line in this process; its exit code, standard output and standard error."""
+    from nexus.cli.app import main
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
