@@ -186,5 +186,5 @@ def check_batch(engine: Engine, job: Job) -> None:
         ValueError: the batch size is fixed in the graph.
     """
     for name, array in leaves(engine(np.repeat(job.example[:1], 3, axis=0))):
-        if len(array) != 3 or not np.allclose(array, array[:1], rtol=0.01, atol=1e-4):
+        if len(array) != 3 or np.linalg.norm(array - array[:1]) > 0.05 * np.linalg.norm(array):
             raise ValueError(f"the output {name!r} of shape {array.shape} does not follow the batch size (3)")

@@ -17,7 +17,7 @@ import torch
 
 from nexus._system import usable_cores
 from nexus.engines.base import Engine, Job
-from nexus.engines.timing import machine
+from nexus.engines.timing import processor
 from nexus.errors import ConfigError, EngineError, UnknownNameError, did_you_mean
 from nexus.models.base import NexusModule
 from nexus.transforms.preprocess import PreprocessSpec
@@ -55,38 +55,21 @@ class Kind:
 EVERYWHERE = ("cpu", "cuda", "mps", "xpu")
 OPENVINO = MappingProxyType({"openvino": "openvino"})
 ONNX = MappingProxyType({"onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx"})
+COMPILED: Mapping[str, Any] = {"module": "compiled", "devices": ("cpu", "cuda"), "compiler": True, "seconds": 40.0}
 
-CATALOGUE: Mapping[str, Kind] = MappingProxyType(
-    {
-        kind.name: kind
-        for kind in (  # in the order in which `auto` tries them: what is expected to gain most per second spent, first
-            Kind("eager", "eager", {"bf16": False}, EVERYWHERE),
-            Kind("eager-bf16", "eager", {"bf16": True}, EVERYWHERE, bf16=True),
-            Kind(
-                "openvino-bf16",
-                "openvino",
-                {"precision": "bf16"},
-                packages=OPENVINO,
-                bf16=True,
-                seconds=6.0,
-                twin="openvino",
-            ),
-            Kind("openvino", "openvino", {"precision": "f32"}, packages=OPENVINO, seconds=6.0),
-            Kind(
-                "compiled-bf16",
-                "compiled",
-                {"bf16": True},
-                ("cpu", "cuda"),
-                compiler=True,
-                bf16=True,
-                seconds=40.0,
-                twin="compiled",
-            ),
-            Kind("onnxruntime", "onnxruntime", {}, packages=ONNX, seconds=12.0),
-            Kind("compiled", "compiled", {"bf16": False}, ("cpu", "cuda"), compiler=True, seconds=40.0),
-        )
-    }
+KINDS = (  # after the reference, what is expected to gain most for the time that it takes to build comes first
+    Kind("eager", "eager", {"bf16": False}, EVERYWHERE),
+    Kind(
+        "openvino-bf16", "openvino", {"precision": "bf16"}, packages=OPENVINO, bf16=True, seconds=2.0, twin="openvino"
+    ),
+    Kind("eager-bf16", "eager", {"bf16": True}, EVERYWHERE, bf16=True),
+    Kind("openvino", "openvino", {"precision": "f32"}, packages=OPENVINO, seconds=2.0),
+    Kind("compiled-bf16", options={"bf16": True}, bf16=True, twin="compiled", **COMPILED),
+    Kind("onnxruntime", "onnxruntime", packages=ONNX, seconds=8.0),
+    Kind("compiled", options={"bf16": False}, **COMPILED),
 )
+
+CATALOGUE: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in KINDS})
 
 
 def names(device: str | torch.device = "auto") -> list[str]:
@@ -181,4 +164,4 @@ def _lacks_compiler(device: torch.device) -> str | None:
 def _computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type != "cpu" or bool({"avx512_bf16", "amx_bf16", "bf16"} & set(machine().flags))
+    return device.type != "cpu" or bool({"avx512_bf16", "amx_bf16", "bf16"} & set(processor()[1]))

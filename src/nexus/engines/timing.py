@@ -118,7 +118,7 @@ def compare(
         reference: the name in `candidates` that the others are compared with.
         pairs: pairs per candidate.
         warmup: calls of everything before the first measured one.
-        seconds: stop early after that long (warm-up included), but never before one pair each.
+        seconds: begin no further pair that would not end within that time (warm-up included); one is always run.
         units: how many images (or what `unit` says) one call works through.
         unit: what is counted.
         agreement: measure of equality of ``(reference's result, candidate's result)``, e.g. the lowest cosine.
@@ -143,14 +143,15 @@ def compare(
         times[name].append(clock() - start)
         return times[name][-1]
 
-    for done in range(pairs):
-        if done and deadline is not None and clock() >= deadline:
-            break
+    for _ in range(pairs):
+        began = clock()
         for name in others:
             beside[name].append(timed(reference))
             timed(name)
         if not others:
             timed(reference)
+        if deadline is not None and 2 * clock() - began > deadline:
+            break
 
     rows = [_row(reference, times[reference], times[reference], units, None)]
     for name in others:
@@ -179,7 +180,7 @@ def _row(name: str, times: list[float], beside: list[float], units: int, agreeme
 
 def machine() -> Machine:
     """Describe this machine, without importing any of the libraries that it lists."""
-    cpu, flags = _cpu()
+    cpu, flags = processor()
     return Machine(
         cpu=cpu,
         cores=usable_cores(),
@@ -201,7 +202,8 @@ def versions(names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _cpu() -> tuple[str, tuple[str, ...]]:
+def processor() -> tuple[str, tuple[str, ...]]:
+    """Return the processor's name and which of `FLAGS` it has (none where the system does not tell)."""
     name, has = platform.processor() or platform.machine(), set[str]()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
