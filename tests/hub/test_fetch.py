@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hub_server import Page, Server, make_tarball, make_wheel, npz, sha256, writ
 
 from nexus import hub
 from nexus.errors import ChecksumError, DownloadError, OfflineError, UnsafeFileError, WeightsError
+from nexus.hub.cache import locked
 
 ARRAY = np.arange(50_000, dtype=np.float32)
 CHECKPOINT = npz(w=ARRAY)
@@ -170,6 +172,25 @@ def test_two_processes_at_once_download_once(server: Server) -> None:
     assert len(server.asked("/m.npz")) == 1
 
 
+def test_waiting_for_another_process_is_said(server: Server, events) -> None:
+    collected, progress = events
+    server.pages["/m.npz"] = Page(CHECKPOINT)
+    held, noted = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked(hub.parse_source(url_source(server))):
+            held.set()
+            noted.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    path = hub.fetch([url_source(server)], name="tiny", progress=lambda event: (progress(event), noted.set()))
+    thread.join()
+    assert_weights(path)
+    assert collected[0].note == "tiny: another process is fetching it; waiting"
+
+
 def test_killed_download_is_resumed(server: Server) -> None:
     server.pages["/m.npz"] = Page(CHECKPOINT, delay=0.2, chunk=1 << 12)
     process = in_process(FETCH, json.dumps(url_source(server)))
@@ -226,6 +247,13 @@ def test_pickled_code_is_refused_and_not_run(server: Server, tmp_path: Path) -> 
     with pytest.raises(UnsafeFileError, match="could run code"):
         hub.fetch([{"kind": "url", "url": f"{server.url}/m.pt"}], name="tiny")
     assert not (tmp_path / "was-run").exists()
+    assert hub.describe_cache() == []
+
+
+def test_login_page_under_the_name_of_a_checkpoint(server: Server) -> None:
+    server.pages["/m.safetensors"] = Page(b"<html>please log in</html>", "text/html")
+    with pytest.raises(DownloadError, match="cannot be read"):
+        hub.fetch([{"kind": "url", "url": f"{server.url}/m.safetensors"}], name="tiny")
     assert hub.describe_cache() == []
 
 

