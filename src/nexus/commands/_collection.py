@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["identity_of", "open_collection", "predictor_for"]
 
 
-def identity_of(predictor: Predictor, pooling: str, layer: int | None) -> Identity:
-    """Return what must be equal for two vectors to be comparable."""
+def identity_of(predictor: Predictor, pooling: str, layer: int | None, source: Any = None) -> Identity:
+    """Return what must be equal for two vectors to be comparable.
+
+    Args:
+        predictor: what makes the vectors.
+        pooling, layer: which features.
+        source: what the user named the model by, so that it can be loaded again.
+    """
     from nexus.retrieval.store import Identity
 
     return Identity(
-        model=predictor.name,
+        model=_reloadable(source) or predictor.name,
         weights_digest=predictor.digest(),
         preprocess=predictor.preprocess.to_dict(),
         preprocess_digest=predictor.preprocess.digest(),
@@ -73,6 +79,13 @@ def predictor_for(collection: Collection, options: Mapping[str, Any]) -> Predict
     return predictor
 
 
+def _reloadable(source: Any) -> str | None:
+    """What loads the same model again, from any working folder; None for a module or predictor."""
+    if not isinstance(source, str | os.PathLike):
+        return None
+    return os.path.abspath(os.fspath(source)) if os.path.isdir(source) else str(source)
+
+
 def _index_into_cache(folder: Path, options: Mapping[str, Any], skips: Skips) -> Path:
     from nexus import hub
     from nexus.commands.index import _scope, _with_stats, update
@@ -83,5 +96,6 @@ def _index_into_cache(folder: Path, options: Mapping[str, Any], skips: Skips) ->
     files = dict(_with_stats(find(str(folder), skips), skips))
     if not files:
         raise InputError(f"no picture was found in {folder}")
-    update(out, predictor, files, skips, scope=_scope(str(folder)), progress=options["progress"])
+    model, progress = options["model"], options["progress"]
+    update(out, predictor, files, skips, scope=_scope(str(folder)), model=model, progress=progress)
     return out

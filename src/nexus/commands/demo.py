@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
@@ -23,6 +23,7 @@ __all__ = ["demo"]
 
 QUERIES = ("kingfisher.jpg", "mountain-gorilla.jpg", "chambord.jpg")
 PCA = ("giraffe.jpg", "alpaca.jpg", "calf.jpg", "camels.jpg")
+GROUPS = 6
 EXAMPLES = 2
 """Photographs per class that are given as examples; the others are to be labelled."""
 
@@ -59,13 +60,13 @@ def demo(*, out: str = "demo", **options: Unpack[RunOptions]) -> DemoResult:
         say("; ".join(index(str(PHOTOS), out=collection, **run).lines()))
     with steps("search") as say:
         found = search(collection, [str(PHOTOS / name) for name in QUERIES], k=4, **run)
-        best = (f"{_stem(r.query)} -> {_stem(r.hits[1].path)} ({r.hits[1].cosine:.2f})" for r in found.results)
-        say("nearest other picture: " + ", ".join(best))
+        best = [(one.query, next(hit for hit in one.hits if hit.path != one.query)) for one in found.results]
+        say(", ".join(f"{_stem(query)} -> {_stem(hit.path)} ({hit.cosine:.2f})" for query, hit in best))
     with steps("dedupe") as say:
         twins = dedupe(collection, **run)
         say(f"{len(twins.exact)} exact and {len(twins.near)} near groups")
     with steps("cluster") as say:
-        groups = cluster(collection, **run)
+        groups = cluster(collection, k=GROUPS, **run)
         sizes = ", ".join(str(len(group.paths)) for group in groups.clusters)
         say(f"{len(groups.clusters)} groups of {sizes} pictures")
     with steps("classify") as say:

@@ -64,8 +64,9 @@ def index(
         raise InputError(
             f"no picture was found in {source}" + (f"; {skips[0].source}: {skips[0].reason}" if skips else "")
         )
-    settings = {"pooling": pooling, "layer": layer, "ann": ann, "dims": dims, "progress": options["progress"]}
-    return update(out, predictor, files, skips, scope=_scope(source), root=root, **settings)
+    settings = {"pooling": pooling, "layer": layer, "ann": ann, "dims": dims}
+    named = {"model": options["model"], "progress": options["progress"]}
+    return update(out, predictor, files, skips, scope=_scope(source), root=root, **settings, **named)
 
 
 def update(
@@ -80,6 +81,7 @@ def update(
     layer: int | None = None,
     ann: Ann | None = None,
     dims: int | None = None,
+    model: Any = None,
     progress: Any = None,
 ) -> IndexResult:
     """Make a collection hold exactly the given files, as far as `scope` reaches.
@@ -91,6 +93,7 @@ def update(
         skips: collects what cannot be read.
         scope: folders and files that were searched; what is stored below them and was not found is dropped.
         root, pooling, layer, ann, dims: see `index`.
+        model: what the user named the model by.
         progress: called after every batch.
     """
     from nexus.commands._collection import identity_of
@@ -98,7 +101,7 @@ def update(
     from nexus.retrieval.writer import Writer
 
     started = time.monotonic()
-    identity = identity_of(predictor, pooling, layer)
+    identity = identity_of(predictor, pooling, layer, model)
     with Writer(
         out, identity, root or (None if Path(out, "meta.sqlite").exists() else _common_root(scope)), ann=ann
     ) as writer:

@@ -9,6 +9,7 @@ from nexus._lazy import attach
 if TYPE_CHECKING:
     from nexus.evaluation.classifier import FeatureClassifier as FeatureClassifier
     from nexus.evaluation.classifier import load_classifier as load_classifier
+    from nexus.evaluation.cross_validation import cross_validate as cross_validate
     from nexus.evaluation.knn import KNNClassifier as KNNClassifier
     from nexus.evaluation.linear_probe import LinearProbe as LinearProbe
 
@@ -18,6 +19,7 @@ __getattr__, __dir__, __all__ = attach(
         "FeatureClassifier": ".classifier",
         "KNNClassifier": ".knn",
         "LinearProbe": ".linear_probe",
+        "cross_validate": ".cross_validation",
         "load_classifier": ".classifier",
     },
 )
