@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -71,7 +72,11 @@ class NexusModule(nn.Module):
     def run_block(self, block: Callable[..., Any], *args: Any) -> Any:
         """Call a block, through activation checkpointing when that is on and gradients are wanted."""
         if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, *args, use_reentrant=False)
+            if torch.compiler.is_compiling():  # the compiler recomputes without side effects, and takes no contexts
+                return checkpoint(block, *args, use_reentrant=False)
+            return checkpoint(
+                block, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block))
+            )
         return block(*args)
 
     # -- weights ----------------------------------------------------------------------------------------------------
@@ -207,6 +212,21 @@ def init_layer(module: nn.Module, std: float = 0.02) -> None:
         module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.LayerNorm | nn.BatchNorm2d | nn.GroupNorm
     ):
         nn.init.zeros_(bias)
+
+
+@contextmanager
+def frozen_statistics(block: Callable[..., Any]) -> Iterator[None]:
+    """Let batch norms leave their running statistics alone: a batch that is run again must not count twice."""
+    modules = block.modules() if isinstance(block, nn.Module) else ()
+    norms = [module for module in modules if isinstance(module, nn.BatchNorm2d)]
+    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, momentum, count in kept:
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 def select(outputs: Mapping[str, Any], wanted: Iterable[str]) -> ModelOutput:
