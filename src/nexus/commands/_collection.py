@@ -96,6 +96,6 @@ def _index_into_cache(folder: Path, options: Mapping[str, Any], skips: Skips) ->
     files = dict(_with_stats(find(str(folder), skips), skips))
     if not files:
         raise InputError(f"no picture was found in {folder}")
-    model, progress = options["model"], options["progress"]
-    update(out, predictor, files, skips, scope=_scope(str(folder)), model=model, progress=progress)
+    identity = identity_of(predictor, "cls", None, options["model"])
+    update(out, predictor, identity, files, skips, scope=_scope(str(folder)), progress=options["progress"])
     return out

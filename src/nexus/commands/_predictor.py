@@ -145,7 +145,7 @@ def vector_dims(predictor: Predictor, pooling: str, layer: int | None) -> int:
     images = torch.zeros(1, 3, *predictor.preprocess.size, device="meta")
     outputs = torch.func.functional_call(model, shapes, (images,))
     shape = pick(outputs, path).shape
-    return shape[1] if path.startswith("features") else shape[-1]
+    return int(shape[1] if path.startswith("features") else shape[-1])
 
 
 def embed_all(

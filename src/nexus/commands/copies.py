@@ -113,8 +113,8 @@ def _calibrate(collection: Collection, predictor: Predictor, threshold: float) -
     step = max(1, collection.count // MOST_CALIBRATED)
     paths = collection.paths[::step][:MOST_CALIBRATED]
     found, same = dedupe(collection), {path: path for path in paths}
-    for group in (*found.exact, *found.near):
-        same.update(dict.fromkeys(group.paths, group.paths[0]))
+    for alike in [exact.paths for exact in found.exact] + [near.paths for near in found.near]:
+        same.update((path, alike[0]) for path in alike)
 
     def describe(pictures: Sequence[Image]) -> tuple[np.ndarray, np.ndarray]:
         blocks = list(vectors(predictor, pictures, collection.identity.pooling, collection.identity.layer))

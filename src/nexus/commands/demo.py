@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
@@ -55,7 +55,7 @@ def demo(*, out: str = "demo", **options: Unpack[RunOptions]) -> DemoResult:
     with steps("model") as say:
         predictor = open_predictor(options)
         say(f"{predictor.name} is loaded ({predictor.digest()[:12]})")
-    run = {"model": predictor, "progress": options["progress"]}
+    run: RunOptions = {"model": predictor, "progress": options["progress"]}
     with steps("index") as say:
         say("; ".join(index(str(PHOTOS), out=collection, **run).lines()))
     with steps("search") as say:
@@ -103,7 +103,7 @@ def _stem(path: str) -> str:
 
 
 def _label(
-    folder: Path, photos: Path, run: dict, classify: Callable[..., ClassifyResult]
+    folder: Path, photos: Path, run: RunOptions, classify: Callable[..., ClassifyResult]
 ) -> tuple[ClassifyResult, int]:
     """Label the photographs of every class from two examples, which are copied into one folder per class."""
     from nexus.retrieval.organize import organize
@@ -131,9 +131,8 @@ def _draw(
     for result in found.results:
         hits = [tile(hit.path, f"{hit.cosine:.3f}") for hit in result.hits if hit.path != result.query]
         rows.append(row("search", [tile(result.query, badge="query"), *hits]))
-    twin_paths = [group.paths for group in (*twins.exact, *twins.near)]
-    kinds = ["exact duplicates"] * len(twins.exact) + ["near duplicates"] * len(twins.near)
-    rows += [row(kind, [tile(path) for path in paths]) for kind, paths in zip(kinds, twin_paths, strict=True)]
+    rows += [row("exact duplicates", [tile(path) for path in exact.paths]) for exact in twins.exact]
+    rows += [row("near duplicates", [tile(path) for path in near.paths]) for near in twins.near]
     for number, group in enumerate(groups.clusters, 1):
         rows.append(row(f"group {number}", [tile(path) for path in group.paths], f"{len(group.paths)} pictures"))
     tiles = [

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Unpack
 
+from nexus.commands._collection import identity_of
 from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, open_predictor, vectors
 from nexus.commands._verb import verb
 from nexus.errors import InputError
-from nexus.results import IndexResult, Skipped
+from nexus.results import IndexResult, Progress, Skipped
 
 if TYPE_CHECKING:
     from nexus.engines.predictor import Predictor
+    from nexus.retrieval.store import Identity
     from nexus.retrieval.writer import FileStat, Writer
 
 __all__ = ["index", "update"]
@@ -64,44 +66,50 @@ def index(
         raise InputError(
             f"no picture was found in {source}" + (f"; {skips[0].source}: {skips[0].reason}" if skips else "")
         )
-    settings = {"pooling": pooling, "layer": layer, "ann": ann, "dims": dims}
-    named = {"model": options["model"], "progress": options["progress"]}
-    return update(out, predictor, files, skips, scope=_scope(source), root=root, **settings, **named)
+    identity = identity_of(predictor, pooling, layer, options["model"])
+    return update(
+        out,
+        predictor,
+        identity,
+        files,
+        skips,
+        scope=_scope(source),
+        root=root,
+        ann=ann,
+        dims=dims,
+        progress=options["progress"],
+    )
 
 
 def update(
     out: str | Path,
     predictor: Predictor,
+    identity: Identity,
     files: Mapping[str, FileStat],
     skips: Skips,
     *,
     scope: Iterable[str],
     root: str | None = None,
-    pooling: str = "cls",
-    layer: int | None = None,
     ann: Ann | None = None,
     dims: int | None = None,
-    model: Any = None,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> IndexResult:
     """Make a collection hold exactly the given files, as far as `scope` reaches.
 
     Args:
         out: the collection's folder.
         predictor: what embeds.
+        identity: what the vectors are.
         files: absolute path -> size and time.
         skips: collects what cannot be read.
         scope: folders and files that were searched; what is stored below them and was not found is dropped.
-        root, pooling, layer, ann, dims: see `index`.
-        model: what the user named the model by.
+        root, ann, dims: see `index`.
         progress: called after every batch.
     """
-    from nexus.commands._collection import identity_of
     from nexus.retrieval.collection import Collection, relative_name
     from nexus.retrieval.writer import Writer
 
     started = time.monotonic()
-    identity = identity_of(predictor, pooling, layer, model)
     with Writer(
         out, identity, root or (None if Path(out, "meta.sqlite").exists() else _common_root(scope)), ann=ann
     ) as writer:
@@ -111,7 +119,7 @@ def update(
         unseen = [skipped.source for skipped in skips]
         gone = [name for name in plan.gone if _is_gone(os.path.join(base, os.fsdecode(name)), scope, unseen)]
         todo = [(name, relative[name]) for name in (*plan.new, *plan.changed)]
-        unread = _embed(writer, predictor, todo, files, skips, pooling, layer, progress)
+        unread = _embed(writer, predictor, todo, files, skips, progress)
         for name in (*gone, *unread):
             writer.remove(name)
         writer.commit()
@@ -144,15 +152,14 @@ def _embed(
     todo: list[tuple[bytes, str]],
     files: Mapping[str, FileStat],
     skips: Skips,
-    pooling: str,
-    layer: int | None,
-    progress: Any,
+    progress: Progress | None,
 ) -> list[bytes]:
     """Put the vector of every file that can be read; return the names of those that cannot."""
     unread = []
-    pictures = (path for _, path in todo)
-    for batch, block in vectors(predictor, pictures, pooling, layer, total=len(todo), progress=progress):
+    pictures, made = (path for _, path in todo), writer.state.identity
+    for batch, block in vectors(predictor, pictures, made.pooling, made.layer, total=len(todo), progress=progress):
         for index, decoded, vector in zip(batch.indices, batch.decoded, block, strict=True):
+            assert decoded.sha256 is not None, "files have content hashes"
             name, path = todo[index]
             if writer.content(name) == decoded.sha256:
                 writer.touch(name, files[path])

@@ -62,7 +62,8 @@ def recommend(
         blocks.append(vectors)
     if not names[0]:
         raise InputError(f"none of the liked pictures could be read: {', '.join(map(str, like)) or 'none was given'}")
-    known = {opened.position(os.path.abspath(name)) for name in (*names[0], *names[1])} - {None}
+    places = (opened.position(os.path.abspath(name)) for name in (*names[0], *names[1]))
+    known = {place for place in places if place is not None}
     ranked = rank(opened, blocks[0], blocks[1], k=k, exclude=known)
     result = RecommendResult(
         likes=tuple(names[0]),

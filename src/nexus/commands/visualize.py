@@ -93,7 +93,8 @@ def _at_side(predictor: Predictor, options: Mapping[str, Any]) -> Predictor:
         return predictor
     patch = getattr(predictor.model.config, "patch_size", 1)
     side = max(1, round(SIDE / patch)) * patch
-    return open_predictor({**options, "model": predictor.model, "size": side})
+    spec = predictor.preprocess.replace(resize=side, crop=(side, side))  # the whole of the shorter side is seen
+    return open_predictor({**options, "model": predictor.model}, preprocess=spec)
 
 
 def _as_seen(picture: Any, spec: PreprocessSpec) -> Image:
