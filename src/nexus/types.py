@@ -27,6 +27,7 @@ class ModelInput(TypedDict, total=False):
     point_labels: Tensor  # (B, Q) 1 = inside, 0 = outside
     boxes: Tensor  # (B, Q, 4) xyxy in pixels of `images`
     masks: Tensor  # (B, 1, h, w) prompt masks, logits
+    patch_mask: Tensor  # (B, N) bool, True where a mask token stands for the patch
     clip: Tensor  # (B, T, 3, H, W) video
     targets: list[dict[str, Tensor]]  # only where proposals or denoising queries are sampled from them
 

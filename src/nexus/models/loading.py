@@ -41,6 +41,11 @@ def load_model(
     folder = Path(source).expanduser()
     if folder.is_dir():
         model = _from_folder(folder)
+    elif folder.is_file():
+        raise ConfigError(
+            f"{source} is a file, which does not say what model it is of; give the name too: "
+            f"from_pretrained(NAME, weights={str(source)!r})"
+        )
     elif isinstance(source, str) and REPOSITORY.fullmatch(source) and source not in registry.list_models():
         model = _from_folder(hub.fetch_repository(source))
     else:
@@ -102,6 +107,9 @@ def _from_nexus(folder: Path, described: Mapping[str, Any]) -> NexusModule:
             f"{folder} has format {described['nexus_format']}, this nexus reads up to {FORMAT_VERSION}: "
             "pip install --upgrade nexus-vision"
         )
+    missing = {"class", "variant", "config", "preprocess", "labels"} - described.keys()
+    if missing:
+        raise ConfigError(f"{folder / 'config.json'} lacks {', '.join(sorted(missing))}: was it changed by hand?")
     model = _build(described["class"], described["config"])
     model.load_tensors(hub.read_tensors(folder / "model.safetensors"), str(folder))
     model.variant, model.preprocess = described["variant"], PreprocessSpec.parse(described["preprocess"])
@@ -111,7 +119,10 @@ def _from_nexus(folder: Path, described: Mapping[str, Any]) -> NexusModule:
 
 def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule:
     family, class_name = registry.family_of(huggingface=described["model_type"])
-    config = registry.converter(family.name).config_from_huggingface(described)
+    try:
+        config = registry.converter(family.name).config_from_huggingface(described)
+    except KeyError as error:
+        raise ConfigError(f"{folder / 'config.json'} of a {class_name} lacks {error}") from None
     model = load_converted(_build(class_name, config), hub.read_tensors(folder), family.name, str(folder))
     processor = folder / "preprocessor_config.json"
     if processor.is_file():

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nexus.errors import CheckpointMismatchError, ConfigError, UnknownNameError, WeightsError
+from nexus.models import NexusModule
+from nexus.models.cv import DINOv2, VisionTransformer
+from nexus.models.loading import load_model, save_model
+
+TINY: dict[str, Any] = {"image_size": 28, "patch_size": 14, "embed_dim": 16, "num_layers": 2, "num_heads": 2}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return save_model(DINOv2(TINY), tmp_path / "model")
+
+
+def rewrite(folder: Path, **changes: Any) -> None:
+    described = {**json.loads((folder / "config.json").read_text()), **changes}
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in described.items() if value != "gone"}))
+
+
+def test_the_folder_says_what_it_is(folder: Path) -> None:
+    described = json.loads((folder / "config.json").read_text())
+    assert described["nexus_format"] == 1
+    assert described["class"] == "DINOv2"
+    assert described["config"]["embed_dim"] == 16
+
+
+def test_another_class_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds a DINOv2, not a VisionTransformer; use nexus\.load"):
+        VisionTransformer.from_pretrained(folder)
+    assert isinstance(NexusModule.from_pretrained(folder), DINOv2)
+
+
+def test_a_newer_format_is_refused(folder: Path) -> None:
+    rewrite(folder, nexus_format=99)
+    with pytest.raises(
+        ConfigError, match=r"has format 99, this nexus reads up to 1: pip install --upgrade nexus-vision"
+    ):
+        load_model(folder)
+
+
+def test_damaged_folders_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"is not a model folder: it has no config\.json"):
+        load_model(tmp_path)
+    rewrite(folder, preprocess="gone", labels="gone")
+    with pytest.raises(ConfigError, match=r"config\.json lacks labels, preprocess"):
+        load_model(folder)
+    (folder / "config.json").write_text("[1]")
+    with pytest.raises(WeightsError, match="holds a list, not a JSON object"):
+        load_model(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_model(folder)
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="neither 'nexus_format' nor 'model_type'"):
+        load_model(folder)
+
+
+def test_weights_of_another_size_are_refused(folder: Path) -> None:
+    rewrite(folder, config={**TINY, "num_layers": 1})
+    with pytest.raises(CheckpointMismatchError, match=r"unexpected: blocks\.1\.norm1\.weight"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"model_type": "dinov9"}, "no family has the Hugging Face model_type 'dinov9'"),
+        ({"model_type": "dinov2", "image_size": 28}, r"config\.json of a DINOv2 lacks 'patch_size'"),
+    ],
+)
+def test_unknown_huggingface_folders_are_named(tmp_path: Path, described: dict[str, Any], message: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    with pytest.raises((UnknownNameError, ConfigError), match=message):
+        load_model(tmp_path)
+
+
+def test_a_file_needs_the_name_of_its_model(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a file, which does not say what model it is of"):
+        load_model(folder / "model.safetensors")
+
+
+def test_saving_leaves_the_old_file_when_it_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (folder / "model.safetensors").read_bytes()
+
+    def fail(_: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_model(DINOv2(TINY), folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_loading_gives_trainable_weights_of_their_own(folder: Path) -> None:
+    model = load_model(folder)
+    assert not model.training
+    assert all(parameter.requires_grad and parameter.device.type == "cpu" for parameter in model.parameters())
+    with torch.no_grad():
+        model.get_parameter("cls_token").fill_(1)
+    assert load_model(folder).get_parameter("cls_token").max() < 1
+
+
+def test_half_precision_files_are_read_as_float(tmp_path: Path) -> None:
+    model = DINOv2(TINY)
+    folder = save_model(model.bfloat16(), tmp_path)
+    loaded = load_model(folder)
+    assert loaded.get_parameter("norm.weight").dtype == torch.float32
+    assert torch.equal(loaded.get_parameter("pos_embed"), model.pos_embed.float())
+
+
+def test_a_class_without_a_config_of_its_own_keeps_the_mapping() -> None:
+    class Mine(NexusModule):
+        def __init__(self, config: dict[str, Any]) -> None:
+            super().__init__(config)
+            self.layer = nn.Linear(self.config["width"], 2)
+
+    model = Mine({"width": 3})
+    assert model.describe_config() == {"width": 3}
+    assert model.load_tensors(model.state_dict(), "itself") is model
