@@ -117,12 +117,12 @@ class Server:
         end = start + page.cuts.pop(0) if page.cuts else len(page.content)
         for at in range(start, min(end, len(page.content)), page.chunk):
             piece = page.content[at : min(at + page.chunk, end)]
+            request.sent += len(piece)
             try:
                 handler.wfile.write(piece)
                 handler.wfile.flush()
             except OSError:  # the client was killed, which is what the test is about
                 return None
-            request.sent += len(piece)
             time.sleep(page.delay)
         return None
 

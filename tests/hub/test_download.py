@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import time
 import urllib.error
@@ -14,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nexus.errors import ChecksumError, DownloadError
-from nexus.hub.download import Link, download
-from nexus.hub.http import Access, _Redirect, open_url, without_credentials
+from nexus.hub.download import Link, _is_of_the_disk, download
+from nexus.hub.http import Access, _Redirect, open_url, within, without_credentials
 
 CONTENT = random.Random(0).randbytes(300_000)
 
@@ -133,6 +134,26 @@ def test_unreachable_server_is_given_up_at_once(closed_port: str, tmp_path: Path
     assert time.monotonic() - start < 2
 
 
+def test_disk_errors_are_not_taken_for_network_errors(server: Server, tmp_path: Path) -> None:
+    server.pages["/file"] = Page(CONTENT)
+    (tmp_path / "file.part").mkdir()
+    with pytest.raises(DownloadError, match=r"cannot be written.*NEXUS_CACHE"):
+        download(link(server), tmp_path / "file", stage="x")
+    assert len(server.requests) <= 1
+    assert _is_of_the_disk(OSError(errno.ENOSPC, "No space left on device"))
+    assert not _is_of_the_disk(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+
+
+def test_waiting_has_an_end_and_errors_come_through() -> None:
+    start = time.monotonic()
+    with pytest.raises(TimeoutError, match="no answer"):
+        within(0.1, lambda: time.sleep(3))
+    assert time.monotonic() - start < 2
+    assert within(5, lambda: 7) == 7
+    with pytest.raises(KeyError):
+        within(5, lambda: {}["absent"])
+
+
 def test_local_file_is_checked_where_it_lies(tmp_path: Path) -> None:
     (tmp_path / "a file").write_bytes(CONTENT)
     url = (tmp_path / "a file").as_uri()
@@ -164,10 +185,11 @@ def test_credentials_do_not_follow_a_redirect_to_another_server(server: Server, 
     server.pages["/moved"] = Page(redirect=server.url + "/plain")
     server.pages["/plain"] = Page(b"y", authorization="Bearer secret")
     other_server.pages["/file"] = Page(b"x")
-    for path in ("/file", "/moved"):
+    server.pages["/twice"] = Page(redirect=server.url + "/file")
+    for path in ("/file", "/moved", "/twice"):
         open_url(server.url + path, access).body.close()
-    assert server.requests[0].headers["Authorization"] == "Bearer secret"
-    assert other_server.requests[0].headers["Authorization"] is None
+    assert {request.headers["Authorization"] for request in server.requests} == {"Bearer secret"}
+    assert [request.headers["Authorization"] for request in other_server.requests] == [None, None]
 
 
 def test_prefix_of_an_address_is_not_a_prefix_of_a_name() -> None:

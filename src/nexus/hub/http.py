@@ -126,7 +126,10 @@ def open_url(url: str, access: Access, headers: Mapping[str, str] | None = None)
         answer = opener.open(request, timeout=CONNECT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
-        raise _failure(url, f"answers {error.code} {error.reason}", error.code) from None
+        hint = ""
+        if error.code in (401, 403):
+            hint = " (passwords are read from .netrc and the settings of pip, uv and npm)"
+        raise _failure(url, f"answers {error.code} {error.reason}{hint}", error.code) from None
     except (OSError, http.client.HTTPException, ValueError) as error:  # URLError and timeouts are OSErrors
         raise _failure(url, f"cannot be reached ({getattr(error, 'reason', None) or error})", None) from None
     return Response(answer.url, answer.status, answer.headers, answer)

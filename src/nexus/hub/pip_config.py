@@ -189,7 +189,10 @@ def _uv() -> _Settings:
         extra=_unique([*(e["url"] for e in entries if not e.get("default")), *extra]),
         find_links=_unique(links or [link for table in tables for link in table.get("find-links", [])]),
         no_index=any(bool(table.get("no-index")) for table in tables) or bool(os.environ.get("UV_NO_INDEX")),
-        access=Access(authorization=_uv_credentials(entries), insecure_hosts=frozenset(insecure)),
+        access=Access(
+            authorization=_uv_credentials(entries),
+            insecure_hosts=frozenset(host.partition(":")[0] for host in insecure),
+        ),
     )
 
 
@@ -200,7 +203,9 @@ def _uv_entry(text: str) -> dict[str, Any]:
 
 
 def _uv_index_tables(table: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [e for e in table.get("index", []) if isinstance(e, dict) and isinstance(e.get("url"), str)]
+    """Named indexes; one marked explicit serves only the packages that are pinned to it."""
+    entries = [entry for entry in table.get("index", []) if isinstance(entry, dict) and not entry.get("explicit")]
+    return [entry for entry in entries if isinstance(entry.get("url"), str)]
 
 
 def _uv_credentials(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
