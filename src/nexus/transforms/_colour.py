@@ -27,6 +27,9 @@ def to_srgb(image: Image.Image) -> Image.Image:
     transparent pixels show. 16-bit grey is scaled to 8 bits. A damaged or unfitting ICC profile is ignored.
     """
     profile = image.info.get("icc_profile")
+    if "transparency" in image.info:  # `convert` would warn of what is meant here
+        image = image.copy()
+        del image.info["transparency"]
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(scale_to_bytes(np.asarray(image)))
     if isinstance(profile, bytes) and profile:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+import threading
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -198,15 +202,16 @@ def _decode(data: bytes, name: str, limits: Limits, min_side: int | None) -> Pic
     if kind is None:
         raise ImageError(name, f"is {describe_content(data)}")
     try:
-        image = open_header(data, kind)
-        _check_pixels(image.size, name, limits)
-        size = image.size
-        if min_side is not None:
-            image.draft(None, (min_side, min_side))
-        scaled = image.size != size
-        image.load()
-        orientation = _orientation(image)
-        picture = _upright(to_srgb(image), orientation)
+        with _quietly():
+            image = open_header(data, kind)
+            _check_pixels(image.size, name, limits)
+            size = image.size
+            if min_side is not None:
+                image.draft(None, (min_side, min_side))
+            scaled = image.size != size
+            image.load()
+            orientation = _orientation(image)
+            picture = _upright(to_srgb(image), orientation)
     except ImageError:
         raise
     except MissingDependencyError as error:
@@ -221,6 +226,17 @@ def _decode(data: bytes, name: str, limits: Limits, min_side: int | None) -> Pic
     elif orientation >= 5:
         size = size[::-1]
     return Picture(picture, size, hashlib.sha256(data).hexdigest())
+
+
+_WARNINGS = threading.Lock()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Ignore Pillow's warnings: of damage that is harmless, or that raises as well. Their filters are global."""
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _check_pixels(size: tuple[int, int], name: str, limits: Limits) -> None:

@@ -131,28 +131,75 @@ RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
 def spec_from_huggingface(processor: Mapping[str, Any]) -> PreprocessSpec:
-    """Translate the contents of a Hugging Face ``preprocessor_config.json``.
+    """Translate the contents of a Hugging Face ``preprocessor_config.json``, of an image processor of any age.
+
+    Rescaling other than by 1/255 and the second normalisation of EfficientNet's processor become part of mean and std.
+
+    Args:
+        processor: the parsed file, or ``to_dict()`` of a processor.
 
     Raises:
         ConfigError: a step that a spec cannot say, named.
     """
-    size, crop = processor.get("size") or {}, processor.get("crop_size") or {}
-    if isinstance(size, int):
-        size = {"shortest_edge": size} if processor.get("do_center_crop") else {"height": size, "width": size}
+    for step in ("do_pad", "do_flip_channel_order", "do_thumbnail", "do_reduce_labels"):
+        if processor.get(step):
+            raise ConfigError(f"preprocessor_config.json: {step} = {processor[step]!r} is not supported")
+    if not processor.get("do_resize", True):
+        raise ConfigError("preprocessor_config.json: do_resize = False: pictures of any size cannot be batched")
+    filter_number = int(processor.get("resample", 2))
+    if filter_number not in RESAMPLE:
+        raise ConfigError(f"preprocessor_config.json: resample = {filter_number}: only {RESAMPLE} are supported")
+    resize, crop = _geometry_from_huggingface(processor)
+    mean, std = _normalisation_from_huggingface(processor)
+    return PreprocessSpec.parse(
+        {"resize": resize, "crop": crop, "interpolation": RESAMPLE[filter_number], "mean": mean, "std": std}
+    )
+
+
+def _geometry_from_huggingface(
+    processor: Mapping[str, Any],
+) -> tuple[int | tuple[int, int], tuple[int, int] | None]:
+    """Return `resize` and `crop` of the spec."""
+    size, crop = processor.get("size"), processor.get("crop_size")
+    cropped = bool(processor.get("do_center_crop")) and crop is not None
+    if isinstance(size, int):  # files written before 2022
+        shorter = cropped or "crop_pct" in processor
+        size = {"shortest_edge": size} if shorter else {"height": size, "width": size}
     if isinstance(crop, int):
         crop = {"height": crop, "width": crop}
-    resize = size.get("shortest_edge") or (size["height"], size["width"])
-    scale = 255 * processor.get("rescale_factor", 1 / 255)
-    if abs(scale - 1) > 1e-6:
-        raise ConfigError(f"rescale_factor = {processor['rescale_factor']}: only 1/255 is supported")
-    plain = {"image_mean": (0.0, 0.0, 0.0), "image_std": (1.0, 1.0, 1.0)}
-    normalise = processor if processor.get("do_normalize", True) else plain
-    return PreprocessSpec.parse(
-        {
-            "resize": resize,
-            "crop": (crop["height"], crop["width"]) if processor.get("do_center_crop") and crop else None,
-            "interpolation": RESAMPLE[processor.get("resample", 2)],
-            "mean": tuple(normalise["image_mean"]),
-            "std": tuple(normalise["image_std"]),
-        }
+    window = (int(crop["height"]), int(crop["width"])) if cropped and crop else None
+    match size:
+        case {"height": int(height), "width": int(width)}:
+            return (height, width), window
+        case {"shortest_edge": int(edge)} if "crop_pct" not in processor:
+            return edge, window
+        case {"shortest_edge": int(edge)} if edge < 384:  # ConvNeXt resizes and crops, but not at its largest size
+            return int(edge / processor["crop_pct"]), (edge, edge)
+        case {"shortest_edge": int(edge)}:
+            return (edge, edge), window
+    raise ConfigError(
+        f"preprocessor_config.json: size = {size!r} is not supported (height and width, or shortest_edge)"
     )
+
+
+def _normalisation_from_huggingface(processor: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+    """Fold ``((pixel * factor - offset) - mean) / std`` into mean and std of pixels in 0..1."""
+    factor = processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
+    scale = round(255 * factor, 9)
+    mean, std = [0.0] * 3, [1.0] * 3
+    if processor.get("do_normalize", True):
+        mean, std = _three(processor, "image_mean"), _three(processor, "image_std")
+    divisor = std
+    is_efficient_net = "EfficientNet" in str(processor.get("image_processor_type", ""))
+    if processor.get("include_top", is_efficient_net):
+        divisor = [value * value for value in std]
+    offset = 1.0 if processor.get("rescale_offset") else 0.0
+    return [(value + offset) / scale for value in mean], [value / scale for value in divisor]
+
+
+def _three(processor: Mapping[str, Any], key: str) -> list[float]:
+    value = processor.get(key)
+    values = [value] * 3 if isinstance(value, int | float) else list(value or ())
+    if len(values) != 3:
+        raise ConfigError(f"preprocessor_config.json: {key} = {value!r}: three numbers are needed")
+    return values

@@ -18,8 +18,7 @@ FILTERS = {
 FILTER_RADIUS = 3
 """Of the widest filter (Lanczos), in source pixels at no reduction."""
 
-PRECISE_SIDE = 4096
-"""Pillow takes the box as 32-bit floats: beyond this side their rounding would begin to show."""
+EXTREME_ASPECT = 16
 
 
 def resized_size(size: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
@@ -42,8 +41,8 @@ def fit(
 ) -> Image.Image:
     """Resize, then cut out (or pad with black to) the centre.
 
-    Equal to resizing the whole picture and cropping it, up to the rounding of single pixels (1/255), for any aspect:
-    a picture of 1 x 20000 costs no more than others.
+    Equal to resizing the whole picture with Pillow and cropping it, up to the rounding of single pixels (1/255), and
+    for any aspect: a picture of 1 x 20000 costs no more than others.
 
     Args:
         image: 8-bit RGB.
@@ -52,26 +51,45 @@ def fit(
     width, height = resized_size(image.size, resize)
     crop_height, crop_width = crop or (height, width)
     left, top = (width - crop_width) // 2, (height - crop_height) // 2
-    x0, y0 = max(left, 0), max(top, 0)
-    x1, y1 = min(left + crop_width, width), min(top + crop_height, height)
-    scale_x, scale_y = image.width / width, image.height / height
-    box = (x0 * scale_x, y0 * scale_y, min(x1 * scale_x, image.width), min(y1 * scale_y, image.height))
-    if max(image.size) > PRECISE_SIDE:
-        image, box = _cut(image, box, ceil(FILTER_RADIUS * max(scale_x, scale_y, 1)))
-    kept = image.resize((x1 - x0, y1 - y0), FILTERS[interpolation], box=box)
+    window = (max(left, 0), max(top, 0), min(left + crop_width, width), min(top + crop_height, height))
+    if _by_window(image.size, resize, interpolation):
+        kept = _resize_window(image, (width, height), window, FILTERS[interpolation])
+    else:
+        kept = image.resize((width, height), FILTERS[interpolation]).crop(window)
     if kept.size == (crop_width, crop_height):
         return kept
     canvas = Image.new("RGB", (crop_width, crop_height))
-    canvas.paste(kept, (x0 - left, y0 - top))
+    canvas.paste(kept, (window[0] - left, window[1] - top))
     return canvas
 
 
-Box = tuple[float, float, float, float]
+def _by_window(size: tuple[int, int], resize: int | tuple[int, int], interpolation: str) -> bool:
+    """Say whether to compute the window alone: where it saves work and gives the pixels of a whole resize.
+
+    A whole resize is a horizontal pass, rounded to 8 bits, and a vertical one. Pillow 13 turns these round for tall
+    pictures (its pull request 9549), which changes pixels by a few steps: they are resized whole, but for extreme ones,
+    of which only the window can be afforded. Nearest has no passes.
+    """
+    width, height = size
+    if not isinstance(resize, int):
+        return False
+    if max(size) > EXTREME_ASPECT * min(size):
+        return True
+    return min(size) >= resize and height <= 2 * width and interpolation != "nearest"
 
 
-def _cut(image: Image.Image, box: Box, margin: int) -> tuple[Image.Image, Box]:
-    """Cut out the box with the margin that the filter reads around it; return the box in the new coordinates."""
-    left, top = max(int(box[0]) - margin, 0), max(int(box[1]) - margin, 0)
-    right, bottom = min(ceil(box[2]) + margin, image.width), min(ceil(box[3]) + margin, image.height)
+def _resize_window(
+    image: Image.Image, size: tuple[int, int], window: tuple[int, int, int, int], resample: Image.Resampling
+) -> Image.Image:
+    """Return the `window` (left, top, right, bottom) of the picture resized to `size`, computing nothing else."""
+    x0, y0, x1, y1 = window
+    scale_x, scale_y = image.width / size[0], image.height / size[1]
+    # Pillow takes boxes as 32-bit floats; their rounding does not show once the box is near the origin.
+    margin_x, margin_y = (ceil(FILTER_RADIUS * max(scale, 1)) for scale in (scale_x, scale_y))
+    left, top = max(int(x0 * scale_x) - margin_x, 0), max(int(y0 * scale_y) - margin_y, 0)
+    right, bottom = min(ceil(x1 * scale_x) + margin_x, image.width), min(ceil(y1 * scale_y) + margin_y, image.height)
     part = image.crop((left, top, right, bottom))
-    return part, (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    columns = (x0 * scale_x - left, min(x1 * scale_x - left, part.width))
+    rows = (y0 * scale_y - top, min(y1 * scale_y - top, part.height))
+    strip = part.resize((x1 - x0, part.height), resample, box=(columns[0], 0, columns[1], part.height))
+    return strip.resize((x1 - x0, y1 - y0), resample, box=(0, rows[0], x1 - x0, rows[1]))
