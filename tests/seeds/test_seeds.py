@@ -55,7 +55,7 @@ def test_a_new_head_makes_logits_and_is_saved(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     loaded = DINOv2.from_pretrained(tmp_path)
     assert loaded.config.num_classes == 7
-    assert torch.equal(loaded(images)["logits"], logits)
+    assert torch.allclose(loaded(images)["logits"], logits, atol=1e-5)  # BLAS rounds by where memory lies
 
 
 def test_a_model_of_ones_own() -> None:

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from nexus.visualization.attention import cls_attention as cls_attention
     from nexus.visualization.attention import draw_attention as draw_attention
     from nexus.visualization.attention import overlay as overlay
+    from nexus.visualization.attention import plot_attention_maps as plot_attention_maps
     from nexus.visualization.contact_sheet import ContactSheet as ContactSheet
     from nexus.visualization.contact_sheet import Row as Row
     from nexus.visualization.contact_sheet import Tile as Tile
+    from nexus.visualization.feature_maps import visualize_feature_maps as visualize_feature_maps
     from nexus.visualization.feature_pca import PatchPCA as PatchPCA
     from nexus.visualization.feature_pca import patch_pca as patch_pca
     from nexus.visualization.similarity_matrix import draw_similarity as draw_similarity
@@ -31,5 +33,7 @@ __getattr__, __dir__, __all__ = attach(
         "draw_similarity": ".similarity_matrix",
         "overlay": ".attention",
         "patch_pca": ".feature_pca",
+        "plot_attention_maps": ".attention",
+        "visualize_feature_maps": ".feature_maps",
     },
 )

@@ -5,8 +5,8 @@ Input is the output ``attentions`` of a model called with ``output_attentions=Tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["attention_rollout", "cls_attention", "draw_attention", "overlay"]
+__all__ = ["attention_rollout", "cls_attention", "draw_attention", "overlay", "plot_attention_maps"]
 
 
 def cls_attention(
@@ -134,6 +134,40 @@ def draw_attention(
     for index, heat in enumerate(maps):
         heads.append((names[index] if names else f"Head {index + 1}", f"largest {heat.max():.3f}"))
     return draw_table([[small, *(overlay(small, heat) for heat in maps)]], heads=heads, captions=(), palette=palette)
+
+
+def plot_attention_maps(
+    outputs: Mapping[str, Any], num_layers: int = 4, *, image: int = 0, side: int = 148, palette: Palette = LIGHT
+) -> Image.Image:
+    """Draw where the class token looks in the last layers: a row per layer, a column per head.
+
+    Args:
+        outputs: what a model returned with ``output_attentions=True``.
+        num_layers: how many layers, counted from the last.
+        image: which image of the batch.
+        side: longer side of every panel, in pixels.
+        palette: colours of the page.
+
+    Raises:
+        InputError: there are no attentions among the outputs, or fewer than `num_layers`.
+    """
+    attentions, features = outputs.get("attentions"), outputs.get("features")
+    if not attentions or not features:
+        raise InputError("these outputs hold no attentions; call the model with output_attentions=True")
+    if not 1 <= num_layers <= len(attentions):
+        raise InputError(f"num_layers={num_layers} must be 1..{len(attentions)}, the number of the model's layers")
+    grid = tuple(features[-1].shape[-2:])
+    prefix = attentions[-1].shape[-1] - grid[0] * grid[1]
+    rows = [cls_attention(layer[image : image + 1], prefix, grid)[0] for layer in attentions[-num_layers:]]
+    scale = side / max(grid)
+    size = (round(grid[1] * scale), round(grid[0] * scale))
+    panels = [
+        [Image.fromarray(colourize(heat / heat.max())).resize(size, Image.Resampling.NEAREST) for heat in row]
+        for row in rows
+    ]
+    heads = [(f"Head {number}", "") for number in range(1, len(rows[0]) + 1)]
+    layers = [f"layer {len(attentions) - num_layers + number}" for number in range(num_layers)]
+    return draw_table(panels, heads=heads, captions=layers, palette=palette)
 
 
 def _checked(attention: Tensor | NDArray[np.floating], prefix: int) -> Tensor:
