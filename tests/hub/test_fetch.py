@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hub_server import Page, Server, make_tarball, make_wheel, npz, sha256, write_pip_conf
+from safetensors.torch import save
 
 from nexus import hub
 from nexus.errors import ChecksumError, DownloadError, OfflineError, UnsafeFileError, WeightsError
@@ -118,6 +120,17 @@ def test_second_fetch_asks_nobody(server: Server) -> None:
     server.requests.clear()
     assert hub.fetch([UNREACHABLE, url_source(server)], name="tiny") == first
     assert server.requests == []
+
+
+def test_second_fetch_loads_no_library(server: Server) -> None:
+    server.pages["/m.npz"] = Page(CHECKPOINT)
+    hub.fetch([url_source(server)], name="tiny")
+    code = (
+        "import json, sys; from nexus import hub; hub.fetch(json.loads(sys.argv[1]), name='tiny'); "
+        "print([m for m in ('torch', 'numpy', 'huggingface_hub', 'onnx', 'filelock') if m in sys.modules])"
+    )
+    out, err = in_process(code, json.dumps([UNREACHABLE, url_source(server)])).communicate(timeout=60)
+    assert out.strip() == "[]", err
 
 
 def test_equal_tensors_are_kept_once(server: Server) -> None:
@@ -236,8 +249,6 @@ def test_second_index_helps_where_the_first_has_another_file(server: Server, oth
 
 
 def test_pickled_code_is_refused_and_not_run(server: Server, tmp_path: Path) -> None:
-    import torch
-
     class Exploit:
         def __reduce__(self):
             return Path.touch, (tmp_path / "was-run",)
@@ -255,6 +266,8 @@ def test_login_page_under_the_name_of_a_checkpoint(server: Server) -> None:
     with pytest.raises(DownloadError, match="cannot be read"):
         hub.fetch([{"kind": "url", "url": f"{server.url}/m.safetensors"}], name="tiny")
     assert hub.describe_cache() == []
+    server.pages["/m.safetensors"] = Page(save({"w": torch.from_numpy(ARRAY)}))  # after logging in
+    assert_weights(hub.fetch([{"kind": "url", "url": f"{server.url}/m.safetensors"}], name="tiny"))
 
 
 def test_all_reasons_and_the_remedies_are_named(server: Server, home: Path) -> None:

@@ -81,6 +81,8 @@ def test_file_that_another_program_has_fetched(server: Server, monkeypatch: pyte
     assert hub.fetch([{**SOURCE, "sha256": sha256(WEIGHTS)}], name="tiny").read_bytes() == WEIGHTS
     with pytest.raises(OfflineError):
         hub.fetch([{**SOURCE, "sha256": "0" * 64}], name="tiny")
+    with pytest.raises(OfflineError):  # not a checkpoint
+        hub.fetch([{**SOURCE, "file": "config.json"}], name="tiny")
     assert server.requests == []
 
 

@@ -70,12 +70,12 @@ def download(link: Link, target: Path, *, stage: str, progress: Progress | None 
     report = _reporter(stage, progress)
     if urlsplit(link.url).scheme == "file":
         return _check_local(link, report)
-    if target.is_file() and not _mismatch(link, _digest_file(target, link, report), target.stat().st_size):
+    if link.digests and target.is_file() and not _mismatch(link, _digest_file(target, link, report), _size(target)):
         return target
     mismatch = ""
     for _ in range(2):  # damaged in a partial file or on the way: worth one fresh start, no more
         part, digests = _fetch_part(link, target, report)
-        mismatch = _mismatch(link, digests, part.stat().st_size)
+        mismatch = _mismatch(link, digests, _size(part))
         if not mismatch:
             os.replace(part, target)
             _state_file(part).unlink(missing_ok=True)
@@ -111,7 +111,7 @@ def _check_local(link: Link, report: Report) -> Path:
     path = local_path(link.url)
     if not path.is_file():
         raise DownloadError(f"{link.url} does not exist")
-    if mismatch := _mismatch(link, _digest_file(path, link, report), path.stat().st_size):
+    if mismatch := _mismatch(link, _digest_file(path, link, report), _size(path)):
         raise ChecksumError(f"{link.url} is not the file that was promised: {mismatch}")
     return path
 
@@ -139,13 +139,17 @@ def _digest_file(path: Path, link: Link, report: Report) -> dict[str, Any]:
     return digests
 
 
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
 def _fetch_part(link: Link, target: Path, report: Report) -> tuple[Path, dict[str, Any]]:
     """Bring the ``.part`` file to its full length, across broken connections."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     failures, last = 0, ""
     while failures < ATTEMPTS:
-        before = part.stat().st_size if part.is_file() else 0
+        before = _size(part)
         try:
             return part, _continue(link, part, report)
         except HttpError as error:
@@ -156,8 +160,7 @@ def _fetch_part(link: Link, target: Path, report: Report) -> tuple[Path, dict[st
             if _is_of_the_disk(error):
                 raise DownloadError(f"{part} cannot be written ({error}); NEXUS_CACHE puts it elsewhere") from error
             last = repr(error)
-        after = part.stat().st_size if part.is_file() else 0
-        failures = 1 if after > before else failures + 1
+        failures = 1 if _size(part) > before else failures + 1
         if failures < ATTEMPTS:
             time.sleep(BACKOFF_SECONDS * 4 ** (failures - 1))
     raise DownloadError(
@@ -268,10 +271,8 @@ def _resumable(part: Path, link: Link) -> int:
     """Bytes of the part file that can be kept: all, if it is known to be of the file that is asked for; else none."""
     state = _state(part)
     same = state.get("digests") == dict(link.digests) and (link.digests or state.get("validator"))
-    if same and part.is_file():
-        size = part.stat().st_size
-        if link.size is None or size <= link.size:
-            return size
+    if same and part.is_file() and (link.size is None or _size(part) <= link.size):
+        return _size(part)
     _discard(part)
     return 0
 

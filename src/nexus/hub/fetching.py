@@ -75,8 +75,9 @@ def fetch(
     for source in parsed:
         if (entry := cache.find(source)) is not None:
             return entry.path
-        if isinstance(source, HuggingFaceSource) and (file := cached_file(source)) is not None:
-            return _adopt(source, file, name).path
+    for source in parsed:
+        if isinstance(source, HuggingFaceSource) and (entry := _adopt(source, name)) is not None:
+            return entry.path
     if offline():
         raise OfflineError(
             f"{name} is not in the cache, and NEXUS_OFFLINE or HF_HUB_OFFLINE switches the network off. Unset it once "
@@ -135,11 +136,17 @@ def _obtain(
         )
 
 
-def _adopt(source: HuggingFaceSource, file: Path, name: str) -> cache.CacheEntry:
-    """Take over a file that another program has fetched with the Hugging Face client."""
+def _adopt(source: HuggingFaceSource, name: str) -> cache.CacheEntry | None:
+    """Take over the file if another program has fetched it with the Hugging Face client and it is sound."""
+    file = cached_file(source)
+    if file is None:
+        return None
     with cache.locked(source):
-        folder = cache.partial(source)
-        return cache.store(source, _as_safetensors(file, folder), name=name, license=None, origin=str(source))
+        try:
+            converted = _as_safetensors(file, cache.partial(source))
+        except WeightsError:
+            return None
+        return cache.store(source, converted, name=name, license=None, origin=str(source))
 
 
 def _license_note(name: str, source: Source, fetched: Fetched) -> str:
