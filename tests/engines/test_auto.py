@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from nexus.engines.auto import BUDGET, Selector, job_key
 from nexus.engines.base import Engine, Job, Outputs
 from nexus.engines.catalogue import CATALOGUE, build_job
 from nexus.engines.predictor import Predictor
-from nexus.errors import EngineError
+from nexus.errors import EngineError, UnknownNameError
 
 EAGER, OPENVINO = 0.1, 0.025  # seconds per image
 START = CATALOGUE["openvino"].seconds
@@ -280,8 +281,19 @@ def test_an_engine_that_cannot_run_the_model_is_refused_and_the_job_goes_on(pixe
     assert "OpenVINO cannot run FixedBatch" in bench.selector.choice().reason
 
 
-def test_an_engine_that_is_not_here_is_named_at_once(model: TinyViT) -> None:
-    with pytest.raises(EngineError, match="does not run on mps"):
-        Selector(
-            Job(model, ("embeddings",), torch.device("mps"), np.zeros((2, 32, 32, 3), np.uint8), None, 1), "openvino"
-        )
+def test_an_engine_that_is_not_here_is_named_at_once(
+    model: TinyViT, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'openvino'"):
+        Predictor(model, engine="openvin")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EngineError, match=r"'compiled' needs a C\+\+ compiler.*Engines that can run here: eager"):
+        Predictor(model, engine="compiled")
+
+
+def test_batches_may_come_from_several_threads(job: Job, pixels: np.ndarray) -> None:
+    selector = Selector(job, "openvino")
+    expected = build_job("eager", job)(pixels)["embeddings"]
+    with ThreadPoolExecutor(4) as threads:
+        for outputs in threads.map(selector, [pixels] * 20):
+            np.testing.assert_allclose(outputs["embeddings"], expected, atol=1e-4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -128,8 +129,6 @@ class Selector:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._job, self._asked, self._build, self._clock = job, engine, build, clock
-        if engine != "auto" and (lacks := missing(engine, job.device)):
-            raise EngineError(f"{lacks}. Engines that can run here: {', '.join(names(job.device))}")
         self._candidates = tuple(names(job.device)) if candidates is None else candidates
         self._reference = build("eager", job)
         self._engine = self._reference
@@ -139,6 +138,7 @@ class Selector:
         self._spent = 0.0
         self._warm = self.record.eager_seconds is not None
         self._batch_size: int | None = None
+        self._lock = threading.Lock()
 
     @property
     def engine(self) -> str:
@@ -150,11 +150,15 @@ class Selector:
         self._expected = self._seen + (images or 0)
 
     def __call__(self, images: np.ndarray) -> Outputs:
-        """Run a batch, see `Engine.__call__`; it may try another engine before or after.
+        """Run a batch, see `Engine.__call__`; another engine may be tried before or after. Calls may come from threads.
 
         Raises:
             EngineError: the engine that was asked for cannot run the model, or gives other answers.
         """
+        with self._lock:  # an engine runs one batch at a time, and so does the choice
+            return self._run(images)
+
+    def _run(self, images: np.ndarray) -> Outputs:
         self._seen += len(images)
         if self._asked not in ("auto", "eager"):
             self._insist(images)
@@ -318,7 +322,7 @@ class Selector:
     def _reason(self, trial: Trial) -> str:
         if self._asked != "auto":
             return f"{self.engine}: asked for"
-        refused = [t.refused for t in self.record.trials.values() if t.refused]
+        refused = [_short(t.refused) for t in self.record.trials.values() if t.refused]
         also = f"; refused: {'; '.join(refused)}" if refused else ""
         if self.engine != "eager":
             figures = f"{trial.ratio:.1f} times as fast as eager fp32, cosine {trial.agreement:.5f}"
@@ -337,6 +341,11 @@ class Selector:
         if trial is not None:
             self.record = self.record.model_copy(update={"trials": {**self.record.trials, trial.engine: trial}})
             keep(self._path, self.record.model_dump_json(indent=1).encode())
+
+
+def _short(text: str, limit: int = 160) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[:limit]}…"
 
 
 class Runner:

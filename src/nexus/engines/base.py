@@ -121,7 +121,8 @@ class Flat(nn.Module):
         self.inner = forward
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(tensor.float() for _, tensor in leaves(self.inner(images)))
+        tensors = (tensor for _, tensor in leaves(self.inner(images)))
+        return tuple(tensor.float() if tensor.is_floating_point() else tensor for tensor in tensors)
 
 
 def pick(outputs: Mapping[str, Any], path: str) -> Any:

@@ -53,17 +53,15 @@ class Kind:
 
 
 EVERYWHERE = ("cpu", "cuda", "mps", "xpu")
-OPENVINO = MappingProxyType({"openvino": "openvino"})
-ONNX = MappingProxyType({"onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx"})
+OPENVINO: Mapping[str, Any] = {"module": "openvino", "packages": {"openvino": "openvino"}, "seconds": 2.0}
+ONNX = {"onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx"}
 COMPILED: Mapping[str, Any] = {"module": "compiled", "devices": ("cpu", "cuda"), "compiler": True, "seconds": 40.0}
 
 KINDS = (  # after the reference, what is expected to gain most for the time that it takes to build comes first
     Kind("eager", "eager", {"bf16": False}, EVERYWHERE),
-    Kind(
-        "openvino-bf16", "openvino", {"precision": "bf16"}, packages=OPENVINO, bf16=True, seconds=2.0, twin="openvino"
-    ),
+    Kind("openvino-bf16", options={"precision": "bf16"}, bf16=True, twin="openvino", **OPENVINO),
     Kind("eager-bf16", "eager", {"bf16": True}, EVERYWHERE, bf16=True),
-    Kind("openvino", "openvino", {"precision": "f32"}, packages=OPENVINO, seconds=2.0),
+    Kind("openvino", options={"precision": "f32"}, **OPENVINO),
     Kind("compiled-bf16", options={"bf16": True}, bf16=True, twin="compiled", **COMPILED),
     Kind("onnxruntime", "onnxruntime", packages=ONNX, seconds=8.0),
     Kind("compiled", options={"bf16": False}, **COMPILED),

@@ -7,7 +7,7 @@ import warnings
 import torch
 
 from nexus.engines.base import Job
-from nexus.engines.eager import EagerEngine, prepare
+from nexus.engines.eager import EagerEngine, prepare, to_device
 from nexus.errors import EngineError
 
 __all__ = ["build"]
@@ -19,11 +19,14 @@ def build(job: Job, *, name: str, bf16: bool) -> EagerEngine:
     Raises:
         EngineError: the model does not compile.
     """
+    forward = prepare(job)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler's own use of what PyTorch deprecates
-            engine = EagerEngine(name, torch.compile(prepare(job)), job.device, bf16=bf16)
-            engine(job.example)
+            engine = EagerEngine(name, torch.compile(forward), job.device, bf16=bf16)
+            example = to_device(job.example, job.device)
+            torch._dynamo.maybe_mark_dynamic(example, 0)  # one graph for all batch sizes, where the model allows it
+            engine.run(example)
     except Exception as error:  # Dynamo, Inductor and the C++ compiler each raise their own
         raise EngineError(f"torch.compile cannot take {type(job.model).__name__}: {error}") from error
     return engine

@@ -31,7 +31,10 @@ class EagerEngine:
         self._forward, self._device, self._bf16 = forward, device, bf16
 
     def __call__(self, images: np.ndarray) -> Outputs:
-        batch = to_device(images, self._device)
+        return self.run(to_device(images, self._device))
+
+    def run(self, batch: Tensor) -> Outputs:
+        """Run a batch that is on the device."""
         with torch.inference_mode(), self._precision():
             return to_numpy(self._forward(batch))
 

@@ -210,9 +210,7 @@ class Predictor:
         selector = self._runner.selector(tuple(outputs))
         selector.expect(total)
         report = _Report(progress, stage, total, selector)
-        decoder = (
-            self._idle.pop() if self._idle else Decoder(self.preprocess, workers=self._workers, limits=self._limits)
-        )
+        decoder = self._decoder()
         thread = ThreadPoolExecutor(1, thread_name_prefix="nexus-forward")
         waiting: deque[tuple[_Stretch, Future[Outputs] | None]] = deque()
         try:
@@ -309,6 +307,12 @@ class Predictor:
                 predictions = top_classes(logits, self.model.labels, top_k)
                 results[decoded.index] = Classification(source=decoded.source, predictions=predictions)
         return [results[index] for index in sorted(results)]
+
+    def _decoder(self) -> Decoder:
+        try:
+            return self._idle.pop()
+        except IndexError:  # all are in use, perhaps by another thread
+            return Decoder(self.preprocess, workers=self._workers, limits=self._limits)
 
     def _stretches(self, decoded: Iterable[Decoded], selector: Selector) -> Iterator[_Stretch]:
         size, stretch = self._batch_size, _Stretch()
