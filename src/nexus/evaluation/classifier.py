@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nexus.errors import ConfigError, InputError, WeightsError
 
-__all__ = ["FeatureClassifier", "load_classifier"]
+__all__ = ["FeatureClassifier", "load_classifier", "positive"]
 
 KINDS: dict[str, type[FeatureClassifier]] = {}
 

@@ -17,7 +17,7 @@ from nexus.retrieval import ann, store
 from nexus.retrieval.store import Identity, State, ann_file, vector_file
 from nexus.retrieval.writer import Writer
 
-__all__ = ["Collection", "Neighbours"]
+__all__ = ["Collection", "Neighbours", "relative_name"]
 
 
 class Neighbours(NamedTuple):

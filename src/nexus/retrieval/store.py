@@ -40,7 +40,9 @@ __all__ = [
     "State",
     "ann_file",
     "connect",
+    "create",
     "load_state",
+    "reported",
     "sync_folder",
     "transaction",
     "vector_file",
@@ -120,10 +122,12 @@ class State:
 
 
 def vector_file(folder: Path, generation: int) -> Path:
+    """Return where the vectors of a generation lie."""
     return folder / f"vectors-{generation}.f32"
 
 
 def ann_file(folder: Path, generation: int) -> Path:
+    """Return where the approximate index of a generation is cached."""
     return folder / f"ann-{generation}.faiss"
 
 

@@ -112,6 +112,7 @@ class Writer:
         with self._resources:
             if not isinstance(error, CollectionError | OSError):  # the disk is full, say: a second try would hide why
                 self.commit()
+            if error is None:
                 self.compact(at=COMPACT_AT)
 
     def close(self) -> None:
@@ -279,7 +280,8 @@ class Writer:
                 f"{path} is damaged: {size} bytes where {needed} were committed. Delete {self.folder} and index again"
             )
         if size > needed:
-            os.truncate(path, needed)
+            with contextlib.suppress(OSError):  # Windows: a reader has it mapped; the next commit overwrites them
+                os.truncate(path, needed)
 
     def _forget(self, path: bytes) -> None:
         self._check_open()
