@@ -47,6 +47,7 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	@$(PYTEST)
+	@NEXUS_START_METHOD=spawn $(PYTEST) -m "not slow" tests/commands tests/transforms tests/hub tests/retrieval
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel; one thread each
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+if method := os.environ.get("NEXUS_START_METHOD"):  # `make test-all` runs what starts processes with "spawn" as well
+    multiprocessing.set_start_method(method)
 
 
 @pytest.fixture(autouse=True)

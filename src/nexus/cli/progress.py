@@ -28,14 +28,14 @@ def shown() -> Iterator[Progress]:
 @contextmanager
 def _bars() -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
@@ -47,9 +47,9 @@ def _bars() -> Iterator[Progress]:
                 console.print(event.note, markup=False, highlight=False)
                 return
             if event.stage not in tasks:
-                tasks[event.stage] = bars.add_task(event.stage, total=event.total, rate=""), time.monotonic()
+                tasks[event.stage] = bars.add_task(event.stage, count="", rate=""), time.monotonic()
             task, started = tasks[event.stage]
-            bars.update(task, completed=event.done, total=event.total, rate=_rate(event, started))
+            bars.update(task, completed=event.done, total=event.total, count=_count(event), rate=_rate(event, started))
 
         yield draw
 
