@@ -12,7 +12,7 @@ import torch
 from _transformers import assert_equal_encoders, randomised, through_folder
 from golden.make_vit import IMAGE_SIZES, formula_images, formula_state
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     Dinov2Config,
     Dinov2ForImageClassification,
@@ -230,3 +230,53 @@ def test_the_offset_matters() -> None:
     positions: Tensor = torch.randn(1, 37 * 37, 8)
     with_offset = resample_positions(positions, (16, 16), scale_offset=0.1)
     assert (with_offset - resample_positions(positions, (16, 16))).abs().max() > 0.05
+
+
+# -- the real weights --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.registry
+@torch.no_grad()
+def test_real_weights_equal_their_onnx_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ViT-S/14 from the package mirror. Its ONNX graph resamples positions linearly, so here ours does too."""
+    model = DINOv2.from_pretrained("dinov2_vits14", mirror=True)
+    images = formula_images((224, 224))
+    own = pooled(model, images)
+
+    def linear(grid: tuple[int, int]) -> Tensor:
+        square = model.pos_embed[:, 1:].unflatten(1, (37, 37)).permute(0, 3, 1, 2)
+        scale = tuple((cells + 0.1) / 37 for cells in grid)
+        return nn.functional.interpolate(square, scale_factor=scale, mode="bilinear").flatten(2).transpose(1, 2)
+
+    monkeypatch.setattr(model, "positions", linear)
+    expected = load_file(Path(__file__).parent / "golden" / "dinov2_vits14_onnx.safetensors")["pooled"]
+    torch.testing.assert_close(pooled(model, images), expected, atol=1e-4, rtol=1e-4)
+    assert nn.functional.cosine_similarity(own, expected, dim=-1).mean() > 0.999
+
+
+def pooled(model: DINOv2, images: Tensor) -> Tensor:
+    """Patch tokens averaged over 2x2 patches, every eighth channel, (B, 8, 8, 48)."""
+    final = model(images, outputs=("pyramid",))["pyramid"][14]
+    return nn.functional.avg_pool2d(final, 2).permute(0, 2, 3, 1)[..., ::8]
+
+
+@pytest.mark.registry
+@torch.no_grad()
+def test_real_features_know_what_is_alike(photos: Path) -> None:
+    """A photograph is nearer to its flipped self, and to one of the same kind, than to another subject."""
+    from PIL import Image
+
+    from nexus.transforms import preprocess
+
+    model = DINOv2.from_pretrained("dinov2_vits14", mirror=True)
+
+    def embed(name: str, flip: bool = False) -> Tensor:
+        picture = Image.open(photos / name).convert("RGB")
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else picture
+        pixels = preprocess.apply(picture, model.preprocess)
+        images = torch.from_numpy(preprocess.normalise(pixels[None], model.preprocess))
+        return nn.functional.normalize(model(images, outputs=("embeddings",))["embeddings"][0], dim=0)
+
+    gibbon, gorilla, coffee = embed("gibbon.jpg"), embed("mountain-gorilla.jpg"), embed("coffee.png")
+    assert gibbon @ embed("gibbon.jpg", flip=True) > 0.8
+    assert gibbon @ gorilla > gibbon @ coffee

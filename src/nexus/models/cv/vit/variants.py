@@ -25,573 +25,90 @@ SQUASH_384: dict[str, Any] = {**SQUASH_224, "resize": (384, 384)}
 CROP_224: dict[str, Any] = {**SQUASH_224, "resize": 248, "crop": (224, 224), "interpolation": "bicubic"}
 CROP_384: dict[str, Any] = {**SQUASH_224, "resize": 384, "crop": (384, 384), "interpolation": "bicubic"}
 
+SIZES: dict[str, dict[str, int]] = {
+    "tiny": {"embed_dim": 192, "num_layers": 12, "num_heads": 3},
+    "small": {"embed_dim": 384, "num_layers": 12, "num_heads": 6},
+    "base": {"embed_dim": 768, "num_layers": 12, "num_heads": 12},
+    "large": {"embed_dim": 1024, "num_layers": 24, "num_heads": 16},
+    "huge": {"embed_dim": 1280, "num_layers": 32, "num_heads": 16},
+}
+"""Table 1 of the paper; tiny and small from "How to train your ViT?"."""
+
+AUTHORS: tuple[tuple[str, int, int, int], ...] = (
+    ("base", 16, 224, 1000),
+    ("base", 16, 384, 1000),
+    ("base", 32, 384, 1000),
+    ("large", 16, 224, 1000),
+    ("large", 16, 384, 1000),
+    ("large", 32, 384, 1000),
+    ("base", 16, 224, 0),
+    ("base", 32, 224, 0),
+    ("large", 16, 224, 0),
+    ("large", 32, 224, 0),
+    ("huge", 14, 224, 0),
+)
+"""Size, patch, image side and classes of what the authors' organisation publishes; 0: pre-trained only (``_in21k``)."""
+
+AUGREG: tuple[tuple[str, int, int, str, str], ...] = (
+    ("tiny", 16, 224, "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0", "0.03"),
+    ("tiny", 16, 384, "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0", "0.03"),
+    ("small", 16, 224, "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03"),
+    ("small", 16, 384, "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03"),
+    ("small", 32, 224, "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03"),
+    ("small", 32, 384, "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03"),
+    ("base", 32, 224, "B_32-i21k-300ep-lr_0.001-aug_medium1-wd_0.03-do_0.0-sd_0.0", "0.03"),
+    ("base", 16, 224, "B_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0", "0.01"),
+    ("large", 16, 224, "L_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.1-sd_0.1", "0.01"),
+)
+"""Size, patch, image side, and from the authors' file names the pre-training and the rate of the fine-tuning."""
+
 VARIANTS: dict[str, dict[str, Any]] = {
-    "vit_base_patch16_224": {
+    f"vit_{size}_patch{patch}_{side}" + ("" if classes else "_in21k"): {
         "class_name": "VisionTransformer",
         "config": {
-            "image_size": 224,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 768,
-            "num_layers": 12,
-            "num_heads": 12,
+            "image_size": side,
+            "patch_size": patch,
+            "num_classes": classes,
+            **SIZES[size],
             "layer_norm_eps": 1e-12,
         },
-        "weights": (
+        "weights": tuple(
             {
                 "kind": "huggingface",
-                "repository": "google/vit-base-patch16-224",
-                "file": "model.safetensors",
+                "repository": f"google/vit-{size}-patch{patch}-{side}" + ("" if classes else "-in21k"),
+                "file": file,
                 "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-base-patch16-224",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
+            }
+            for file in ("model.safetensors", "pytorch_model.bin")
         ),
-        "preprocess": SQUASH_224,
-        "labels": "imagenet_1k",
+        "preprocess": {224: SQUASH_224, 384: SQUASH_384}[side],
+        "labels": "imagenet_1k" if classes else None,
         "license": "Apache-2.0",
-    },
-    "vit_base_patch16_384": {
+    }
+    for size, patch, side, classes in AUTHORS
+} | {
+    f"vit_{size}_patch{patch}_{side}.augreg_in21k_ft_in1k": {
         "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 384,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 768,
-            "num_layers": 12,
-            "num_heads": 12,
-            "layer_norm_eps": 1e-12,
-        },
+        "config": {"image_size": side, "patch_size": patch, "num_classes": 1000, **SIZES[size]},
         "weights": (
             {
                 "kind": "huggingface",
-                "repository": "google/vit-base-patch16-384",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-base-patch16-384",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_384,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_base_patch32_384": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 384,
-            "patch_size": 32,
-            "num_classes": 1000,
-            "embed_dim": 768,
-            "num_layers": 12,
-            "num_heads": 12,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-base-patch32-384",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-base-patch32-384",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_384,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_large_patch16_224": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 1024,
-            "num_layers": 24,
-            "num_heads": 16,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch16-224",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch16-224",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_224,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_large_patch16_384": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 384,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 1024,
-            "num_layers": 24,
-            "num_heads": 16,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch16-384",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch16-384",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_384,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_large_patch32_384": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 384,
-            "patch_size": 32,
-            "num_classes": 1000,
-            "embed_dim": 1024,
-            "num_layers": 24,
-            "num_heads": 16,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch32-384",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch32-384",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_384,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_base_patch16_224_in21k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 16,
-            "num_classes": 0,
-            "embed_dim": 768,
-            "num_layers": 12,
-            "num_heads": 12,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-base-patch16-224-in21k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-base-patch16-224-in21k",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_224,
-        "license": "Apache-2.0",
-    },
-    "vit_base_patch32_224_in21k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 32,
-            "num_classes": 0,
-            "embed_dim": 768,
-            "num_layers": 12,
-            "num_heads": 12,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-base-patch32-224-in21k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-base-patch32-224-in21k",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_224,
-        "license": "Apache-2.0",
-    },
-    "vit_large_patch16_224_in21k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 16,
-            "num_classes": 0,
-            "embed_dim": 1024,
-            "num_layers": 24,
-            "num_heads": 16,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch16-224-in21k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch16-224-in21k",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_224,
-        "license": "Apache-2.0",
-    },
-    "vit_large_patch32_224_in21k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 32,
-            "num_classes": 0,
-            "embed_dim": 1024,
-            "num_layers": 24,
-            "num_heads": 16,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch32-224-in21k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-large-patch32-224-in21k",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_224,
-        "license": "Apache-2.0",
-    },
-    "vit_huge_patch14_224_in21k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 14,
-            "num_classes": 0,
-            "embed_dim": 1280,
-            "num_layers": 32,
-            "num_heads": 16,
-            "layer_norm_eps": 1e-12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-huge-patch14-224-in21k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "huggingface",
-                "repository": "google/vit-huge-patch14-224-in21k",
-                "file": "pytorch_model.bin",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": SQUASH_224,
-        "license": "Apache-2.0",
-    },
-    "vit_tiny_patch16_224.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 192,
-            "num_layers": 12,
-            "num_heads": 3,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+                "repository": f"timm/vit_{size}_patch{patch}_{side}.augreg_in21k_ft_in1k",
                 "file": "model.safetensors",
                 "license": "Apache-2.0",
             },
             {
                 "kind": "url",
                 "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.03-res_224.npz",
+                f"{training}--imagenet2012-steps_20k-lr_{rate}-res_{side}.npz",
                 "license": "Apache-2.0",
             },
         ),
-        "preprocess": CROP_224,
+        "preprocess": {224: CROP_224, 384: CROP_384}[side],
         "labels": "imagenet_1k",
         "license": "Apache-2.0",
-    },
-    "vit_tiny_patch16_384.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 384,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 192,
-            "num_layers": 12,
-            "num_heads": 3,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_tiny_patch16_384.augreg_in21k_ft_in1k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "url",
-                "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.03-res_384.npz",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": CROP_384,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_small_patch16_224.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 384,
-            "num_layers": 12,
-            "num_heads": 6,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_small_patch16_224.augreg_in21k_ft_in1k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "url",
-                "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.03-res_224.npz",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": CROP_224,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_small_patch16_384.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 384,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 384,
-            "num_layers": 12,
-            "num_heads": 6,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_small_patch16_384.augreg_in21k_ft_in1k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "url",
-                "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.03-res_384.npz",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": CROP_384,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_small_patch32_224.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 32,
-            "num_classes": 1000,
-            "embed_dim": 384,
-            "num_layers": 12,
-            "num_heads": 6,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_small_patch32_224.augreg_in21k_ft_in1k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "url",
-                "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.03-res_224.npz",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": CROP_224,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_small_patch32_384.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 384,
-            "patch_size": 32,
-            "num_classes": 1000,
-            "embed_dim": 384,
-            "num_layers": 12,
-            "num_heads": 6,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_small_patch32_384.augreg_in21k_ft_in1k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "url",
-                "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.03-res_384.npz",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": CROP_384,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_base_patch32_224.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 32,
-            "num_classes": 1000,
-            "embed_dim": 768,
-            "num_layers": 12,
-            "num_heads": 12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_base_patch32_224.augreg_in21k_ft_in1k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "url",
-                "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "B_32-i21k-300ep-lr_0.001-aug_medium1-wd_0.03-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.03-res_224.npz",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": CROP_224,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_base_patch16_224.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 768,
-            "num_layers": 12,
-            "num_heads": 12,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_base_patch16_224.augreg_in21k_ft_in1k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "url",
-                "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "B_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.01-res_224.npz",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": CROP_224,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
-    "vit_large_patch16_224.augreg_in21k_ft_in1k": {
-        "class_name": "VisionTransformer",
-        "config": {
-            "image_size": 224,
-            "patch_size": 16,
-            "num_classes": 1000,
-            "embed_dim": 1024,
-            "num_layers": 24,
-            "num_heads": 16,
-        },
-        "weights": (
-            {
-                "kind": "huggingface",
-                "repository": "timm/vit_large_patch16_224.augreg_in21k_ft_in1k",
-                "file": "model.safetensors",
-                "license": "Apache-2.0",
-            },
-            {
-                "kind": "url",
-                "url": "https://storage.googleapis.com/vit_models/augreg/"
-                "L_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.1-sd_0.1--imagenet2012-steps_20k-lr_0.01-res_224.npz",
-                "license": "Apache-2.0",
-            },
-        ),
-        "preprocess": CROP_224,
-        "labels": "imagenet_1k",
-        "license": "Apache-2.0",
-    },
+    }
+    for size, patch, side, training, rate in AUGREG
 }
 
 TINY_CONFIG: dict[str, Any] = {
