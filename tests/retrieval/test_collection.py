@@ -225,6 +225,24 @@ def test_an_exception_loses_nothing_that_was_put(folder: Path, tmp_path: Path) -
     assert Collection.open(folder).count == 1
 
 
+def test_ctrl_c_does_not_wait_for_a_compaction(folder: Path) -> None:
+    fill(folder, vectors(10))
+
+    def interrupted() -> None:
+        with Collection.writer(folder, IDENTITY) as writer:
+            for index in range(9):
+                writer.remove(name(index))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    collection = Collection.open(folder)
+    assert (collection.count, collection.generation) == (1, 1)
+    with Collection.writer(folder, IDENTITY):
+        pass
+    assert Collection.open(folder).generation == 2
+
+
 def test_commits_come_by_number_and_by_time(folder: Path, tmp_path: Path) -> None:
     with Collection.writer(folder, IDENTITY, tmp_path, commit_every=3) as writer:
         for index, vector in enumerate(vectors(5)):

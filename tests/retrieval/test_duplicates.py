@@ -133,7 +133,7 @@ def test_near_copies_of_protected_pictures(tmp_path: Path) -> None:
     suspects = np.stack([vectors[0], vectors[3] * 2, vectors[35], vectors[36]])
     suspect_hashes = np.array([1, int(hashes[33]), int(hashes[4]) ^ 1, int(hashes[36])], np.uint64)
     by_missing_hash, by_features, by_hash, innocent = find_copies(protected, suspects, suspect_hashes)
-    assert [Path(match.path).name for match in by_missing_hash] == ["0.jpg"]
+    assert [(Path(match.path).name, match.bits) for match in by_missing_hash] == [("0.jpg", 64)]
     assert [Path(match.path).name for match in by_features] == ["3.jpg"]
     assert by_features[0].score == pytest.approx(1, abs=1e-5)
     assert [(Path(match.path).name, match.bits) for match in by_hash] == [("4.jpg", 1)]
