@@ -73,3 +73,8 @@ def test_zeros_agree_with_zeros_only() -> None:
     zeros, ones = {"logits": np.zeros((2, 4), np.float32)}, {"logits": np.ones((2, 4), np.float32)}
     assert agreement(zeros, zeros) == 1
     assert agreement(zeros, ones) == 0
+
+
+def test_an_output_without_vectors_agrees() -> None:
+    nothing = {"aux": {"registers": np.zeros((2, 0, 8), np.float32)}}
+    assert agreements(nothing, nothing) == {"aux.registers": 1}

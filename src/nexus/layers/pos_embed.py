@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,6 +28,8 @@ def resample_positions(
         (1, rows * columns, D) in the type of `positions`; `positions` itself where the grid is the same.
     """
     side = math.isqrt(positions.shape[1])
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        grid = (int(grid[0]), int(grid[1]))  # a trace gives sizes as tensors; resampling takes numbers
     if grid == (side, side):
         return positions
     square = positions.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)  # (1, D, M, M)
