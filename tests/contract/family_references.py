@@ -27,7 +27,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 def full_size_states(variant: Variant) -> dict[str, Shapes]:
     """Return library -> key -> shape of the state dicts in which a variant is published; nothing if none is known."""
     find = REFERENCES.get(variant.family)
-    return find(variant) if find else {}
+    return find(variant) if find else published(variant.family, variant)
 
 
 def vit(variant: Variant) -> dict[str, Shapes]:
@@ -59,10 +59,7 @@ def dinov2(variant: Variant) -> dict[str, Shapes]:
         states = {"transformers": on_meta(transformers.Dinov2WithRegistersModel, described)}
     else:
         states = {"transformers": on_meta(transformers.Dinov2Model, transformers.Dinov2Config(**values))}
-    for library in ("facebook", "timm", "onnx"):
-        if shapes := golden("dinov2")[library].get(variant.name):
-            states[library] = shapes
-    return states
+    return states | published("dinov2", variant)
 
 
 def resnet(variant: Variant) -> dict[str, Shapes]:
@@ -111,7 +108,9 @@ def on_meta(build: Callable[[Any], torch.nn.Module], config: Any) -> Shapes:
 
 @cache
 def golden(family: str) -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
-    """Read library -> model -> key -> shape."""
+    """Read library -> model -> key -> shape; nothing for a family that has no such file."""
+    if not (GOLDEN / f"{family}_keys.json.gz").is_file():
+        return {}
     described = json.loads(gzip.decompress((GOLDEN / f"{family}_keys.json.gz").read_bytes()))
     return {
         library: {name: {key: tuple(shape) for key, shape in keys.items()} for name, keys in models.items()}
