@@ -17,6 +17,9 @@ from nexus.errors import ConfigError, did_you_mean
 
 __all__ = [
     "ANN_MINIMUM",
+    "HNSW_SEARCH",
+    "IVFPQ_CANDIDATES",
+    "IVFPQ_PROBES",
     "Ann",
     "blocks",
     "build",
@@ -40,7 +43,14 @@ HNSW_FROM, IVFPQ_FROM = 200_000, 4_000_000
 """Where "auto" changes: flat answers 200 k pictures in about 20 ms; HNSW keeps all in memory, too much at millions."""
 
 HNSW_LINKS, HNSW_BUILD, HNSW_SEARCH = 32, 80, 128
-IVFPQ_PROBES, IVFPQ_FLOATS_PER_CODE, IVFPQ_TRAIN, IVFPQ_STEPS = 48, 8, 50, 12
+"""Links per node; candidates looked at while building, and while searching."""
+
+IVFPQ_PROBES, IVFPQ_CANDIDATES = 48, 128
+"""Lists that a query reads, and how many of what it finds there are ranked by their true distance, at least."""
+
+IVFPQ_FLOATS_PER_CODE, IVFPQ_TRAIN, IVFPQ_STEPS = 8, 50, 12
+"""Floats per byte of code; training vectors per centroid, and steps."""
+
 BLOCK = 65_536
 FEW_ROWS = 4_096
 IO_BLOCK = 1 << 22
@@ -164,7 +174,7 @@ def candidates(index: Any, queries: Vectors, k: int, alive: NDArray[np.bool_] | 
         wanted = k + k // 2 + 2
     else:
         parameters = library.SearchParametersIVF(nprobe=min(IVFPQ_PROBES, index.nlist), sel=selector)
-        wanted = max(128, 12 * k)
+        wanted = max(IVFPQ_CANDIDATES, 12 * k)
     _, rows = index.search(queries, min(wanted, index.ntotal), params=parameters)
     return np.asarray(rows, dtype=np.int64)
 
