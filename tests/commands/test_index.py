@@ -180,3 +180,10 @@ def test_ctrl_c_leaves_everything_usable(folder: Path, model: str, tmp_path: Pat
     assert "interrupted" in error
     assert "Traceback" not in error
     assert nexus.index(str(folder), out=str(out), model=model).total == 307
+
+
+def test_making_it_may_have_been_interrupted(folder: Path, model: str, tmp_path: Path) -> None:
+    out = tmp_path / "x.nexus"
+    out.mkdir()
+    (out / "meta.sqlite").touch()  # what a kill before the first transaction leaves
+    assert nexus.index(str(folder), out=str(out), model=model).total == 7

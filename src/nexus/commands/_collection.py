@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus.commands._predictor import Skips, find, open_predictor, vector_dims
-from nexus.errors import InputError
+from nexus.errors import CollectionError, InputError
 
 if TYPE_CHECKING:
     from nexus.engines.predictor import Predictor
     from nexus.retrieval.collection import Collection
     from nexus.retrieval.store import Identity
 
-__all__ = ["identity_of", "open_collection", "predictor_for"]
+__all__ = ["identity_for", "identity_of", "open_collection", "predictor_for"]
 
 
-def identity_of(predictor: Predictor, pooling: str, layer: int | None, source: Any = None) -> Identity:
+def identity_of(predictor: Predictor, pooling: str, layer: int | None, dims: int, source: Any = None) -> Identity:
     """Return what must be equal for two vectors to be comparable.
 
     Args:
         predictor: what makes the vectors.
         pooling, layer: which features.
+        dims: floats per vector; they follow from the weights, so an existing collection knows them.
         source: what the user named the model by, so that it can be loaded again.
     """
     from nexus.retrieval.store import Identity
@@ -36,8 +37,21 @@ def identity_of(predictor: Predictor, pooling: str, layer: int | None, source: A
         preprocess_digest=predictor.preprocess.digest(),
         pooling=pooling,
         layer=layer,
-        dims=vector_dims(predictor, pooling, layer),
+        dims=dims,
     )
+
+
+def identity_for(
+    out: str | Path, predictor: Predictor, pooling: str, layer: int | None, source: Any = None
+) -> Identity:
+    """Return the identity with which vectors go into a collection that may not be there yet."""
+    from nexus.retrieval.collection import Collection
+
+    try:
+        dims = Collection.open(out).identity.dims
+    except CollectionError:  # there is none, or making it was interrupted; if it is damaged, the writer will say so
+        dims = vector_dims(predictor, pooling, layer)
+    return identity_of(predictor, pooling, layer, dims, source)
 
 
 def open_collection(path: str, options: Mapping[str, Any], skips: Skips, root: str | None = None) -> Collection:
@@ -75,7 +89,7 @@ def predictor_for(collection: Collection, options: Mapping[str, Any]) -> Predict
     identity = collection.identity
     model = identity.model if options["model"] is None else options["model"]
     predictor = open_predictor({**options, "model": model}, preprocess=PreprocessSpec.parse(identity.preprocess))
-    collection.require(identity_of(predictor, identity.pooling, identity.layer))
+    collection.require(identity_of(predictor, identity.pooling, identity.layer, identity.dims))
     return predictor
 
 
@@ -96,6 +110,6 @@ def _index_into_cache(folder: Path, options: Mapping[str, Any], skips: Skips) ->
     files = dict(_with_stats(find(str(folder), skips), skips))
     if not files:
         raise InputError(f"no picture was found in {folder}")
-    identity = identity_of(predictor, "cls", None, options["model"])
+    identity = identity_for(out, predictor, "cls", None, options["model"])
     update(out, predictor, identity, files, skips, scope=_scope(str(folder)), progress=options["progress"])
     return out

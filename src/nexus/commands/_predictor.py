@@ -134,18 +134,11 @@ def vectors(
 
 
 def vector_dims(predictor: Predictor, pooling: str, layer: int | None) -> int:
-    """Return the number of floats per vector, found by a forward pass of shapes without values."""
-    import torch
+    """Return the number of floats per vector, by embedding a black picture."""
+    import numpy as np
 
-    from nexus.engines.base import pick
-    from nexus.engines.predictor import output_path
-
-    model, path = predictor.model, output_path(pooling, layer)
-    shapes = {name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-    images = torch.zeros(1, 3, *predictor.preprocess.size, device="meta")
-    outputs = torch.func.functional_call(model, shapes, (images,))
-    shape = pick(outputs, path).shape
-    return int(shape[1] if path.startswith("features") else shape[-1])
+    black = np.zeros((*predictor.preprocess.size, 3), np.uint8)
+    return int(predictor.embed(black, pooling, layer).vectors.shape[-1])  # type: ignore[arg-type]
 
 
 def embed_all(

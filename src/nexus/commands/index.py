@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Unpack
 
-from nexus.commands._collection import identity_of
+from nexus.commands._collection import identity_for
 from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, open_predictor, vectors
 from nexus.commands._verb import verb
@@ -66,7 +66,7 @@ def index(
         raise InputError(
             f"no picture was found in {source}" + (f"; {skips[0].source}: {skips[0].reason}" if skips else "")
         )
-    identity = identity_of(predictor, pooling, layer, options["model"])
+    identity = identity_for(out, predictor, pooling, layer, options["model"])
     return update(
         out,
         predictor,

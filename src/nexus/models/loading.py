@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from nexus import hub, registry
 from nexus.assets import load_labels
@@ -145,10 +146,22 @@ def load_converted(model: NexusModule, state: State, family: str, source: str) -
 def _build(class_name: str, config: Mapping[str, Any]) -> NexusModule:
     """Build without memory or random numbers for weights that will be replaced at once."""
     model_class = registry.model_class(class_name)
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomNumbers():
         model: NexusModule = model_class(config)
     computed = dict(model.named_buffers()).keys() - model.state_dict().keys()
     return model_class(config) if computed else model
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves tensors as they are where they would be filled with random numbers.
+
+    On the meta device there is nothing to fill, and the attempt alone imports torch's compiler: a second.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_"):
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return func(*args, **(kwargs or {}))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
