@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nexus.retrieval.collection import Collection
     from nexus.retrieval.store import Identity
 
-__all__ = ["identity_for", "identity_of", "open_collection", "predictor_for"]
+__all__ = ["existing", "identity_for", "identity_of", "open_collection", "predictor_for"]
 
 
 def identity_of(predictor: Predictor, pooling: str, layer: int | None, dims: int, source: Any = None) -> Identity:
@@ -45,13 +45,19 @@ def identity_for(
     out: str | Path, predictor: Predictor, pooling: str, layer: int | None, source: Any = None
 ) -> Identity:
     """Return the identity with which vectors go into a collection that may not be there yet."""
+    there = existing(out)
+    dims = there.identity.dims if there else vector_dims(predictor, pooling, layer)
+    return identity_of(predictor, pooling, layer, dims, source)
+
+
+def existing(out: str | Path) -> Collection | None:
+    """Open a collection if there is one; if there is one that is damaged, its writer will say so."""
     from nexus.retrieval.collection import Collection
 
     try:
-        dims = Collection.open(out).identity.dims
-    except CollectionError:  # there is none, or making it was interrupted; if it is damaged, the writer will say so
-        dims = vector_dims(predictor, pooling, layer)
-    return identity_of(predictor, pooling, layer, dims, source)
+        return Collection.open(out)
+    except CollectionError:
+        return None
 
 
 def open_collection(path: str, options: Mapping[str, Any], skips: Skips, root: str | None = None) -> Collection:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Unpack
 
-from nexus.commands._collection import identity_for
+from nexus.commands._collection import existing, identity_for
 from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, open_predictor, vectors
 from nexus.commands._verb import verb
@@ -62,7 +62,7 @@ def index(
     """
     predictor, skips = open_predictor(options), Skips(options["strict"])
     files = dict(_with_stats(find(source, skips), skips))
-    if not files and not Path(out).exists():
+    if not files and not existing(out):
         raise InputError(
             f"no picture was found in {source}" + (f"; {skips[0].source}: {skips[0].reason}" if skips else "")
         )
