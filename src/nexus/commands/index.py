@@ -110,9 +110,7 @@ def update(
     from nexus.retrieval.writer import Writer
 
     started = time.monotonic()
-    with Writer(
-        out, identity, root or (None if Path(out, "meta.sqlite").exists() else _common_root(scope)), ann=ann
-    ) as writer:
+    with Writer(out, identity, root or (None if existing(out) else _common_root(scope)), ann=ann) as writer:
         base = os.fsdecode(writer.state.root)
         relative = {relative_name(path, base): path for path in files}
         plan = writer.plan((name, *files[path]) for name, path in relative.items())
