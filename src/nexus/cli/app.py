@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the program's name; None: the process's own.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _stdin_last(list(sys.argv[1:] if arguments is None else arguments))
     try:
         return _app(words)(words, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except CycloptsError as error:
@@ -48,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `nexus ... | head` closed the pipe: nothing is left to say, and no traceback either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _stdin_last(words: list[str]) -> list[str]:
+    """``-`` is standard input, but the parser takes it for an option unless it stands behind ``--``."""
+    if "-" not in words or "--" in words:
+        return words
+    return [*(word for word in words if word != "-"), "--", "-"]
 
 
 def _app(words: Sequence[str]) -> App:
