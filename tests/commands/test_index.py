@@ -187,3 +187,21 @@ def test_making_it_may_have_been_interrupted(folder: Path, model: str, tmp_path:
     out.mkdir()
     (out / "meta.sqlite").touch()  # what a kill before the first transaction leaves
     assert nexus.index(str(folder), out=str(out), model=model).total == 7
+
+
+def test_a_pattern_adds_and_forgets_only_what_vanished(folder: Path, model: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "x.nexus")
+    assert nexus.index(str(folder / "g*.jpg"), out=out, model=model).total == 3
+    assert nexus.index(str(folder / "a*.jpg"), out=out, model=model).total == 4
+    (folder / "giraffe.jpg").unlink()
+    done = nexus.index(str(folder / "a*.jpg"), out=out, model=model)
+    assert (done.removed, done.total) == (1, 3)
+
+
+def test_a_disk_that_is_not_there_keeps_its_pictures(folder: Path, collection: str, model: str, tmp_path: Path) -> None:
+    away = folder.rename(tmp_path / "unmounted")
+    with pytest.raises(InputError, match="no picture was found"):
+        nexus.index(str(folder), out=str(tmp_path / "none.nexus"), model=model)
+    done = nexus.index(str(folder), out=collection, model=model)
+    assert (done.removed, done.total) == (0, 7)
+    away.rename(folder)

@@ -187,7 +187,7 @@ def _with_stats(found: Iterable[Any], skips: Skips) -> Iterator[tuple[str, FileS
 
 
 def _scope(source: Any) -> list[str]:
-    """Absolute paths of what was searched: of a glob, the folder before its first wildcard is too much, so nothing."""
+    """Absolute paths of the folders and files that were searched; a pattern or a list does not name a whole folder."""
     sources = [source] if isinstance(source, str | os.PathLike) else list(source)
     return [os.path.abspath(os.fsdecode(one)) for one in sources if os.path.exists(one)]
 
@@ -198,8 +198,11 @@ def _common_root(scope: Iterable[str]) -> str:
 
 
 def _is_gone(path: str, scope: Iterable[str], unseen: Iterable[str]) -> bool:
-    """Whether a stored file that was not found is gone: searched for, and not behind a folder that was unreadable."""
-    return any(_below(path, place) for place in scope) and not any(_below(path, place) for place in unseen)
+    """Whether a stored file that was not found is gone, and not just behind a folder or disk that cannot be read now."""
+    if any(_below(path, place) for place in unseen):
+        return False
+    vanished = not os.path.lexists(path) and os.path.isdir(os.path.dirname(path))
+    return vanished or any(_below(path, place) for place in scope)
 
 
 def _below(path: str, place: str) -> bool:
