@@ -25,7 +25,7 @@ SQUASH_384: dict[str, Any] = {**SQUASH_224, "resize": (384, 384)}
 CROP_224: dict[str, Any] = {**SQUASH_224, "resize": 248, "crop": (224, 224), "interpolation": "bicubic"}
 CROP_384: dict[str, Any] = {**SQUASH_224, "resize": 384, "crop": (384, 384), "interpolation": "bicubic"}
 
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"embed_dim": 192, "num_layers": 12, "num_heads": 3},
     "small": {"embed_dim": 384, "num_layers": 12, "num_heads": 6},
     "base": {"embed_dim": 768, "num_layers": 12, "num_heads": 12},
