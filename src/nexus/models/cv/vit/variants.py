@@ -62,7 +62,7 @@ AUGREG: tuple[tuple[str, int, int, str, str], ...] = (
 )
 """Size, patch, image side, and from the authors' file names the pre-training and the rate of the fine-tuning."""
 
-VARIANTS: dict[str, dict[str, Any]] = {
+FROM_AUTHORS: dict[str, dict[str, Any]] = {
     f"vit_{size}_patch{patch}_{side}" + ("" if classes else "_in21k"): {
         "class_name": "VisionTransformer",
         "config": {
@@ -86,7 +86,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "license": "Apache-2.0",
     }
     for size, patch, side, classes in AUTHORS
-} | {
+}
+
+FROM_AUGREG: dict[str, dict[str, Any]] = {
     f"vit_{size}_patch{patch}_{side}.augreg_in21k_ft_in1k": {
         "class_name": "VisionTransformer",
         "config": {"image_size": side, "patch_size": patch, "num_classes": 1000, **SIZES[size]},
@@ -110,6 +112,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     }
     for size, patch, side, training, rate in AUGREG
 }
+
+VARIANTS: dict[str, dict[str, Any]] = {**FROM_AUTHORS, **FROM_AUGREG}
 
 TINY_CONFIG: dict[str, Any] = {
     "image_size": 32,
