@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nexus.cli.app import main
+from nexus.cli.app import _import, main
 from nexus.commands import VERBS
+from nexus.commands._verb import parameters
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -22,6 +23,8 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert main([*verb.split(), "--help"]) == 0
     said = capsys.readouterr().out
     assert "--json" in said
+    for name in parameters(_import(VERBS[verb][0])).keys() - {"progress", "k"}:
+        assert f"--{name.replace('_', '-')}" in said
     assert "progress" not in said.split("Parameters")[1].replace("progress bar", "")
 
 

@@ -15,13 +15,17 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 
 import nexus
 from nexus.commands import VERBS
+from nexus.commands._options import RunOptions
 from nexus.errors import NexusError
 
 __all__ = ["main"]
+
+SHORT = {"k": ("-k",), "out": ("--out", "-o")}
+SHARED = Group("Running the model", sort_key=1)
 
 HELP = """Large vision models: search, group, label and look into your pictures.
 
@@ -106,7 +110,7 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
         return 0
 
     said = [_as_said(parameter, field) for parameter, field in found.values()]
-    as_json = Annotated[bool, Parameter(help="Print the result as JSON.", negative=())]
+    as_json = Annotated[bool, Parameter(help="Print the result as JSON.", negative=(), show_default=False)]
     said.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=as_json))
     said.sort(key=lambda parameter: parameter.kind)
     command.__signature__ = inspect.Signature(said, return_annotation=int)  # type: ignore[attr-defined]
@@ -122,11 +126,14 @@ def _as_said(parameter: inspect.Parameter, field: Any) -> inspect.Parameter:
         annotation = list[str]  # pictures, one or many
     if parameter.default is None:
         annotation = annotation | None
-    short = {"k": "-k", "out": "-o"}.get(parameter.name)
-    names = [short, f"--{parameter.name.replace('_', '-')}"] if short else None
-    negative = () if annotation is bool and parameter.default is False else None
-    shown = parameter.default not in (None, parameter.empty)
-    how = Parameter(help=field.description, name=names, negative=negative, show_default=shown)
+    panel: dict[str, Any] = {"group": SHARED} if parameter.name in RunOptions.__annotations__ else {}
+    how = Parameter(
+        **panel,
+        name=SHORT.get(parameter.name),
+        help=field.description[:1].upper() + field.description[1:],
+        negative=None if bool in (annotation, *get_args(annotation)) and parameter.default is not False else (),
+        show_default=parameter.default not in (None, False, parameter.empty),
+    )
     return parameter.replace(annotation=Annotated[annotation, how])
 
 

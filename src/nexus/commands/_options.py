@@ -28,11 +28,9 @@ class RunOptions(TypedDict, total=False):
     ]
     engine: Annotated[
         str,
-        Field(
-            default="auto", description="auto (the fastest with the same answers), or one that `nexus doctor` lists."
-        ),
+        Field(default="auto", description="One that `nexus doctor` lists; auto: the fastest with the same answers."),
     ]
-    device: Annotated[str, Field(default="auto", description="auto, cpu, cuda, mps or xpu.")]
+    device: Annotated[str, Field(default="auto", description="cpu, cuda, mps or xpu; auto: the best that is there.")]
     batch_size: Annotated[int | None, Field(default=None, ge=1, description="Pictures a batch; by default by memory.")]
     workers: Annotated[int | None, Field(default=None, ge=1, description="Decoding processes; by default by cores.")]
     size: Annotated[int | None, Field(default=None, gt=0, description="Side of the model's input in pixels.")]
