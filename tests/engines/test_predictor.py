@@ -182,3 +182,12 @@ def test_values_out_of_range_are_named(model: TinyViT) -> None:
         Predictor(model, batch_size=0)
     with pytest.raises(ConfigError, match="device = 'tpu5'"):
         Predictor(model, device="tpu5")
+
+
+def test_decoding_processes_fit_the_job_and_stay_for_the_next(model: TinyViT, files: list[Path]) -> None:
+    with Predictor(model, engine="eager", workers=2) as predictor:
+        for count, workers in ((1, 1), (20, 2), (1, 2)):
+            predictor.embed(files[:count])
+            (idle,) = predictor._idle
+            assert idle.workers == workers
+    assert not predictor._idle

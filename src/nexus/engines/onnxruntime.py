@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any
 
@@ -72,8 +73,11 @@ def export_onnx(job: Job, names: list[str]) -> bytes:
         names: names of the flat outputs.
     """
     require("onnxscript", extra="onnx")
+    log = logging.getLogger("torch.onnx")
+    level = log.level
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter's own use of what PyTorch deprecates
+        log.setLevel(logging.ERROR)  # that torchvision's operators are absent is no news
         program = torch.onnx.export(
             Flat(job.forward()).eval(),
             (torch.from_numpy(job.example),),
@@ -83,5 +87,6 @@ def export_onnx(job: Job, names: list[str]) -> bytes:
             output_names=names,
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
         )
+    log.setLevel(level)
     assert program is not None
     return program.model_proto.SerializeToString()  # type: ignore[no-any-return]

@@ -210,7 +210,7 @@ class Predictor:
         selector = self._runner.selector(tuple(outputs))
         selector.expect(total)
         report = _Report(progress, stage, total, selector)
-        decoder = self._decoder()
+        decoder = self._decoder(total)
         thread = ThreadPoolExecutor(1, thread_name_prefix="nexus-forward")
         waiting: deque[tuple[_Stretch, Future[Outputs] | None]] = deque()
         try:
@@ -308,11 +308,17 @@ class Predictor:
                 results[decoded.index] = Classification(source=decoded.source, predictions=predictions)
         return [results[index] for index in sorted(results)]
 
-    def _decoder(self) -> Decoder:
+    def _decoder(self, total: int | None) -> Decoder:
+        """Take an idle decoder, or make one; a job of a few images does not start a process for every core."""
+        workers = self._workers if total is None else max(1, min(self._workers, total // IMAGES_PER_WORKER))
         try:
-            return self._idle.pop()
+            idle = self._idle.pop()
         except IndexError:  # all are in use, perhaps by another thread
-            return Decoder(self.preprocess, workers=self._workers, limits=self._limits)
+            return Decoder(self.preprocess, workers=workers, limits=self._limits)
+        if idle.workers >= workers:
+            return idle
+        idle.close()
+        return Decoder(self.preprocess, workers=workers, limits=self._limits)
 
     def _stretches(self, decoded: Iterable[Decoded], selector: Selector) -> Iterator[_Stretch]:
         size, stretch = self._batch_size, _Stretch()
@@ -326,6 +332,9 @@ class Predictor:
         if stretch.good or stretch.skipped:
             yield stretch
 
+
+IMAGES_PER_WORKER = 8
+"""Starting a process takes as long as decoding about that many."""
 
 IN_FLIGHT = 2
 """Batches between decoder and caller: one in the model, one ready to follow it."""
