@@ -1,6 +1,8 @@
 """A model of your own: a config, a module, a dict out; saved, loaded, and used on photographs.
 
     python examples/own_model.py FOLDER
+
+The encoder is not trained, so its numbers mean nothing yet; see docs/how-to/own-model.md for what comes next.
 """
 
 from __future__ import annotations

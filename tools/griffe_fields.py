@@ -1,0 +1,54 @@
+"""For the reference: what the code says of fields in other ways than by docstrings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_type_hints
+
+import griffe
+
+from nexus.commands._options import RunOptions
+
+SHARED = re.compile(r"^ {4}(\w+(?:, \w+)+): (.+(?:\n {5,}.+)*)", re.M)
+"""An entry of a section that describes several names at once: ``sheet, page: where they were written``."""
+
+
+class FieldDescriptions(griffe.Extension):
+    """Describes the keys of `RunOptions` as the command line does, and those of `nexus.types` by their comments.
+
+    A description that several names share is given to each of them.
+    """
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Called for everything that griffe has read."""
+        if obj.docstring:
+            obj.docstring.value = SHARED.sub(_for_each, obj.docstring.value)
+
+    def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Called for every class that griffe has read."""
+        if cls.path == f"{RunOptions.__module__}.{RunOptions.__qualname__}":
+            _describe_options(cls)
+        elif cls.module.path == "nexus.types":
+            _describe_by_comments(cls)
+
+
+def _for_each(entry: re.Match[str]) -> str:
+    return "\n".join(f"    {name}: {entry[2]}" for name in entry[1].split(", "))
+
+
+def _describe_options(cls: griffe.Class) -> None:
+    for name, hint in get_type_hints(RunOptions, include_extras=True).items():
+        field, attribute = hint.__metadata__[-1], cls.attributes[name]
+        annotation = attribute.annotation
+        assert isinstance(annotation, griffe.ExprSubscript)
+        assert isinstance(annotation.slice, griffe.ExprTuple)
+        attribute.annotation = annotation.slice.elements[0]
+        attribute.value = repr(field.default)
+        attribute.docstring = griffe.Docstring(field.description, parent=attribute)
+
+
+def _describe_by_comments(cls: griffe.Class) -> None:
+    """``logits: Tensor  # (B, K) before softmax``."""
+    for attribute in cls.attributes.values():
+        if comment := re.search(r"#\s*(.+)$", "".join(attribute.lines)):
+            attribute.docstring = griffe.Docstring(comment[1], parent=attribute)
