@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +45,29 @@ def folder(tmp_path: Path, photos: Path) -> Path:
         with Image.open(photos / name) as image:
             image.convert("RGB").resize((160, 120)).save(target / name, quality=92)
     return target
+
+
+@pytest.fixture
+def crowd(folder: Path) -> Callable[[int], Path]:
+    """The folder with so many more photographs in it."""
+
+    def add(count: int) -> Path:
+        for number in range(count):
+            shutil.copy(folder / "alpaca.jpg", folder / f"more-{number:03}.jpg")
+        return folder
+
+    return add
+
+
+@pytest.fixture
+def start() -> Callable[..., subprocess.Popen[str]]:
+    """Start a command line in a process of its own."""
+
+    def run(*words: str | Path) -> subprocess.Popen[str]:
+        line = [sys.executable, "-m", "nexus", *map(str, words)]
+        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return run
 
 
 @pytest.fixture

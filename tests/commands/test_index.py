@@ -19,6 +19,8 @@ from nexus.errors import CollectionError, ImageError, InputError
 from nexus.retrieval import Collection
 
 Command = Callable[..., tuple[int, str, str]]
+Crowd = Callable[[int], Path]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def names(collection: str) -> set[str]:
@@ -122,61 +124,29 @@ def test_names_that_are_no_text(folder: Path, model: str, tmp_path: Path, comman
     assert len(said.splitlines()) == 5
 
 
-def test_killed_at_any_moment_it_goes_on(folder: Path, model: str, tmp_path: Path) -> None:
-    for n in range(40):
-        shutil.copy(folder / "alpaca.jpg", folder / f"more-{n:02}.jpg")
-    out = tmp_path / "x.nexus"
-    line = [
-        sys.executable,
-        "-m",
-        "nexus",
-        "index",
-        str(folder),
-        "--out",
-        str(out),
-        "--model",
-        model,
-        "--batch-size",
-        "4",
-    ]
+def test_killed_at_any_moment_it_goes_on(crowd: Crowd, start: Start, model: str, tmp_path: Path) -> None:
+    folder, out = crowd(40), tmp_path / "x.nexus"
     for wait in (2.0, 2.6, 3.2):
-        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start("index", folder, "--out", out, "--model", model, "--batch-size", "4")
         time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.communicate()
     done = nexus.index(str(folder), out=str(out), model=model)
     assert done.total == 47
     opened = Collection.open(out)
     assert len(set(opened.paths)) == opened.count == 47
-    assert np.allclose(opened.vectors, nexus.load(model).embed(opened.paths).vectors, atol=1e-4)
+    assert np.allclose(opened.vectors, nexus.load(model).embed(opened.paths).vectors, atol=1e-3)
 
 
-def test_ctrl_c_leaves_everything_usable(folder: Path, model: str, tmp_path: Path) -> None:
-    for n in range(300):
-        shutil.copy(folder / "alpaca.jpg", folder / f"more-{n:03}.jpg")
-    out = tmp_path / "x.nexus"
-    line = [
-        sys.executable,
-        "-m",
-        "nexus",
-        "index",
-        str(folder),
-        "--out",
-        str(out),
-        "--model",
-        model,
-        "--batch-size",
-        "2",
-    ]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_ctrl_c_leaves_everything_usable(crowd: Crowd, start: Start, model: str, tmp_path: Path) -> None:
+    folder, out = crowd(300), tmp_path / "x.nexus"
+    process = start("index", folder, "--out", out, "--model", model, "--batch-size", "2")
     while not (out / "meta.sqlite").exists() and process.poll() is None:
         time.sleep(0.02)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
-    if process.returncode == 0:
-        pytest.fail("it was done before it could be interrupted: use more pictures")
-    assert process.returncode == 130
+    assert process.returncode == 130, f"it was done before it could be interrupted, or failed: {error}"
     assert "interrupted" in error
     assert "Traceback" not in error
     assert nexus.index(str(folder), out=str(out), model=model).total == 307

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,8 @@ import nexus
 from nexus.errors import ConfigError, InputError
 
 Command = Callable[..., tuple[int, str, str]]
+Crowd = Callable[[int], Path]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.mark.parametrize(
@@ -51,29 +51,14 @@ def test_embed_takes_arrays_and_images(folder: Path, model: str) -> None:
     assert np.allclose(there.vectors, there.vectors[0], atol=1e-4)
 
 
-def test_a_killed_embed_goes_on(folder: Path, model: str, tmp_path: Path) -> None:
-    for n in range(200):
-        shutil.copy(folder / "alpaca.jpg", folder / f"more-{n:03}.jpg")
-    out = tmp_path / "x.npz"
-    line = [
-        sys.executable,
-        "-m",
-        "nexus",
-        "embed",
-        str(folder),
-        "--out",
-        str(out),
-        "--model",
-        model,
-        "--batch-size",
-        "2",
-    ]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_a_killed_embed_goes_on(crowd: Crowd, start: Start, model: str, tmp_path: Path) -> None:
+    folder, out = crowd(200), tmp_path / "x.npz"
+    process = start("embed", folder, "--out", out, "--model", model, "--batch-size", "2")
     names = tmp_path / "x.npz.part" / "names.jsonl"
     while process.poll() is None and not (names.exists() and names.read_text().count("\n") >= 10):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     assert not out.exists()
     done = nexus.embed(str(folder), out=str(out), model=model, batch_size=2)
     assert done.resumed >= 10
