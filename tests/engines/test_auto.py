@@ -85,7 +85,7 @@ def test_a_small_job_is_left_to_eager(job: Job, pixels: np.ndarray) -> None:
     choice = bench.selector.choice()
     assert (choice.engine, choice.seconds, bench.built) == ("eager", 0, ["eager"])
     assert choice.untried == ("openvino",)
-    assert "too small to try openvino" in choice.reason
+    assert "too small to pay for trying another engine" in choice.reason
 
 
 def test_a_large_job_gets_the_fastest_engine(job: Job, pixels: np.ndarray) -> None:

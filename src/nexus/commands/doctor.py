@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 
+from nexus.commands._options import DEFAULT_MODEL
 from nexus.commands._verb import verb
 from nexus.results import Check, DoctorResult
 
@@ -30,7 +31,7 @@ def doctor() -> DoctorResult:
     Returns:
         One check per line, each with its remedy where something is missing.
     """
-    return DoctorResult(checks=(*_base(), *_machine(), *_engines(), *_extras(), *_weights()))
+    return DoctorResult(checks=(*_base(), *_machine(), *_engines(), *_auto(), *_extras(), *_weights()))
 
 
 def _base() -> Iterator[Check]:
@@ -65,6 +66,23 @@ def _engines() -> Iterator[Check]:
     for name in CATALOGUE:
         lacks = missing(name, resolve_device("auto"))
         yield Check(name=f"engine {name}", ok=lacks is None, detail=lacks or "can run here")
+
+
+def _auto() -> Iterator[Check]:
+    """Which engine the default model would run with, if it was ever run here."""
+    from nexus import hub
+    from nexus.engines.auto import Record
+    from nexus.engines.predictor import load
+
+    name = "engine=auto"
+    if DEFAULT_MODEL not in {entry.name for entry in hub.describe_cache()}:
+        yield Check(name=name, ok=True, detail=f"chosen while the first job runs; {DEFAULT_MODEL} is not fetched yet")
+        return
+    trials = load(DEFAULT_MODEL).choice().trials
+    best = Record(trials={trial.engine: trial for trial in trials}).best()
+    figures = "" if best.engine == "eager" else f", {best.ratio:.1f} times as fast, cosine {best.agreement:.5f}"
+    tried = f"{len(trials)} others tried" if trials else "no job was long enough to try another"
+    yield Check(name=name, ok=True, detail=f"{best.engine} for {DEFAULT_MODEL}{figures} ({tried})")
 
 
 def _extras() -> Iterator[Check]:

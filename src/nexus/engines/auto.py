@@ -329,10 +329,8 @@ class Selector:
             return f"{self.engine}: {figures}{also}"
         if self.record.best().engine != "eager":
             return f"eager: the job is too small to gain from starting {self.record.best().engine}{also}"
-        if untried := self._untried():
-            return (
-                f"eager: the job is too small to try {', '.join(untried)} (5 % of the work would not pay for it){also}"
-            )
+        if self._untried():
+            return f"eager: the job is too small to pay for trying another engine{also}"
         return f"eager: nothing else that is installed is faster{also}"
 
     def _learn(self, *, eager_seconds: float | None = None, trial: Trial | None = None) -> None:
