@@ -67,3 +67,19 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""
+
+
+def test_a_list_on_standard_input(tmp_path: Path, photos: Path) -> None:
+    names = "\n".join(str(photos / name) for name in ("kingfisher.jpg", "no-such.jpg"))
+    command = [sys.executable, "-m", "nexus", "embed", "-", "--model", str(tiny_model(tmp_path)), "--json"]
+    done = subprocess.run(command, input=names, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    assert [Path(source).name for source in said["sources"]] == ["kingfisher.jpg"]
+    assert [Path(skipped["source"]).name for skipped in said["skipped"]] == ["no-such.jpg"]
+
+
+def tiny_model(folder: Path) -> Path:
+    from nexus.models.cv import DINOv2
+
+    config = {"image_size": 28, "patch_size": 14, "embed_dim": 16, "num_layers": 1, "num_heads": 2}
+    return DINOv2(config).save_pretrained(folder / "model")

@@ -19,7 +19,6 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 import nexus
 from nexus.commands import VERBS
-from nexus.commands._options import RunOptions
 from nexus.errors import NexusError
 
 __all__ = ["main"]
@@ -95,6 +94,7 @@ def _import(target: str) -> Callable[..., Any]:
 
 def _command(verb: Callable[..., Any]) -> Callable[..., int]:
     """A function whose signature is the verb's, as the command line says it, plus ``--json``."""
+    from nexus.commands._options import RunOptions
     from nexus.commands._verb import parameters
 
     found = {name: pair for name, pair in parameters(verb).items() if name != "progress"}
@@ -109,7 +109,8 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
         show(result, as_json=json)
         return 0
 
-    said = [_as_said(parameter, field) for parameter, field in found.values()]
+    shared = RunOptions.__annotations__
+    said = [_as_said(parameter, field, name in shared) for name, (parameter, field) in found.items()]
     as_json = Annotated[bool, Parameter(help="Print the result as JSON.", negative=(), show_default=False)]
     said.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=as_json))
     said.sort(key=lambda parameter: parameter.kind)
@@ -119,14 +120,14 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
     return command
 
 
-def _as_said(parameter: inspect.Parameter, field: Any) -> inspect.Parameter:
+def _as_said(parameter: inspect.Parameter, field: Any, is_shared: bool) -> inspect.Parameter:
     """One argument as the command line says it: anything that is not a number, flag or choice is text."""
     annotation = _textual(field.annotation)
     if field.annotation is Any and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
         annotation = list[str]  # pictures, one or many
     if parameter.default is None:
         annotation = annotation | None
-    panel: dict[str, Any] = {"group": SHARED} if parameter.name in RunOptions.__annotations__ else {}
+    panel: dict[str, Any] = {"group": SHARED} if is_shared else {}
     how = Parameter(
         **panel,
         name=SHORT.get(parameter.name),

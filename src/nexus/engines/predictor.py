@@ -384,11 +384,12 @@ def as_items(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
 def default_workers(device: torch.device) -> int:
     """Return how many processes decode.
 
-    On a CPU they share the cores with the model, which takes several times as long per image as decoding; beside an
+    On a CPU they share the cores with the model, which takes several times as long per image as decoding: half as many
+    as there are cores keep up with it, but never fewer than two, so that one slow picture does not stop it. Beside an
     accelerator all cores are theirs.
     """
     cores = usable_cores()
-    return max(1, cores // 2) if device.type == "cpu" else cores
+    return min(cores, max(2, cores // 2)) if device.type == "cpu" else cores
 
 
 def output_path(pooling: str, layer: int | None) -> str:
