@@ -269,11 +269,11 @@ class IndexResult(Result):
 
     def lines(self) -> list[str]:
         """Two or three lines."""
+        speed = f", engine {self.engine}, {self.images_per_second:.1f} images/s" if self.added + self.updated else ""
         said = [
             f"{printable(self.path)}: {self.total} pictures ({self.added} added, {self.updated} updated, "
             f"{self.removed} removed, {self.unchanged} unchanged)",
-            f"{self.dims} floats each, {self.ann} index, engine {self.engine}, {self.seconds:.1f} s "
-            f"({self.images_per_second:.1f} images/s)",
+            f"{self.dims} floats each, {self.ann} index, {self.seconds:.1f} s{speed}",
         ]
         return said + ([f"PCA kept {self.explained:.1%} of the variance"] if self.explained is not None else [])
 
@@ -422,6 +422,12 @@ class Embeddings(Result):
     def __len__(self) -> int:
         """Return the number of vectors."""
         return len(self.sources)
+
+    def lines(self) -> list[str]:
+        """What there is, and how to get it out."""
+        shape = "x".join(map(str, self.vectors.shape[1:]))
+        said = f"{len(self)} vectors of {shape} (engine {self.engine})"
+        return [said, "say --out x.npz or --out x.parquet to write them to a file, or --json to print them"]
 
 
 class Prediction(Result):

@@ -37,7 +37,7 @@ def test_cluster_organizes_without_deleting(folder: Path, collection: str, tmp_p
     assert len(dry.organized.placements) == 7
     nexus.cluster(collection, k=3, organize=str(target))
     assert base(target.rglob("*.jpg")) == base(folder.iterdir())
-    code, said, _ = command("cluster", collection, "--k", "2", "--json")
+    code, said, _ = command("cluster", collection, "-k", "2", "--json")
     assert code == 0
     assert sum(len(group["paths"]) for group in json.loads(said)["clusters"]) == 7
 

@@ -102,7 +102,7 @@ def test_a_moved_folder_is_found_again(folder: Path, collection: str, model: str
 
 def test_nothing_to_index(tmp_path: Path, model: str) -> None:
     (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match="no picture was found"):
+    with pytest.raises(InputError, match="no picture could be read"):
         nexus.index(str(tmp_path / "none"), out=str(tmp_path / "x.nexus"), model=model)
     with pytest.raises(InputError, match="an index keeps paths"):
         nexus.index([np.zeros((8, 8, 3), np.uint8)], out=str(tmp_path / "x.nexus"), model=model)
@@ -170,7 +170,7 @@ def test_a_pattern_adds_and_forgets_only_what_vanished(folder: Path, model: str,
 
 def test_a_disk_that_is_not_there_keeps_its_pictures(folder: Path, collection: str, model: str, tmp_path: Path) -> None:
     away = folder.rename(tmp_path / "unmounted")
-    with pytest.raises(InputError, match="no picture was found"):
+    with pytest.raises(InputError, match="no picture could be read"):
         nexus.index(str(folder), out=str(tmp_path / "none.nexus"), model=model)
     done = nexus.index(str(folder), out=collection, model=model)
     assert (done.removed, done.total) == (0, 7)

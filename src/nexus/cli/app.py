@@ -24,6 +24,9 @@ from nexus.errors import NexusError
 __all__ = ["main"]
 
 SHORT = {"k": ("-k",), "out": ("--out", "-o")}
+GROUPS = {"visualize": "Draw what a model sees."}
+"""What a first word says that is no verb by itself."""
+
 SHARED = Group("Running the model", sort_key=1)
 
 HELP = """Large vision models: search, group, label and look into your pictures.
@@ -64,14 +67,14 @@ def _app(words: Sequence[str]) -> App:
     """An app that knows all verbs by name and summary, but imports only the one that was called."""
     app = App(name="nexus", help=HELP, version=nexus.__version__, suppress_keyboard_interrupt=False)
     called, groups = _named(words), dict[str, App]()
-    for name, (target, summary) in VERBS.items():
+    for number, (name, (target, summary)) in enumerate(VERBS.items()):
         *group, leaf = name.split()
-        child = App(name=leaf, help=summary, version_flags=[])
+        child = App(name=leaf, help=summary, version_flags=[], sort_key=number)
         if name == called:
             child = App(name=leaf, version_flags=[], help_flags=["--help", "-h"])
             child.default(_command(_import(target)))
         if group and group[0] not in groups:
-            groups[group[0]] = App(name=group[0], help=summary, version_flags=[])
+            groups[group[0]] = App(name=group[0], help=GROUPS[group[0]], version_flags=[], sort_key=number)
             app.command(groups[group[0]])
         (groups[group[0]] if group else app).command(child)
         groups.setdefault(name, child)

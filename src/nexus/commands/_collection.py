@@ -115,7 +115,7 @@ def _index_into_cache(folder: Path, options: Mapping[str, Any], skips: Skips) ->
     out = hub.cache_dir() / "collections" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:16]}.nexus"
     files = dict(_with_stats(find(str(folder), skips), skips))
     if not files:
-        raise InputError(f"no picture was found in {folder}")
+        raise skips.nothing("no picture", str(folder))
     identity = identity_for(out, predictor, "cls", None, options["model"])
     update(out, predictor, identity, files, skips, scope=_scope(str(folder)), progress=options["progress"])
     return out

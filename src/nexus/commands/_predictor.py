@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nexus.commands._options import DEFAULT_MODEL
-from nexus.errors import ImageError
-from nexus.results import Progress, Skipped
+from nexus.errors import ImageError, InputError
+from nexus.results import Progress, Skipped, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +36,18 @@ class Skips(list[Skipped]):
         if self.strict:
             raise ImageError(skipped.source, skipped.reason)
         self.append(skipped)
+
+    def nothing(self, what: str, source: Any) -> InputError:
+        """Return the error for when not one input could be used, with the first reason.
+
+        Args:
+            what: e.g. ``"no picture"``.
+            source: what the user named.
+        """
+        named = source if isinstance(source, list | tuple) else [source]
+        places = ", ".join(printable(name_of(one, n)) for n, one in enumerate(named))
+        reason = f" ({printable(self[0].source)}: {self[0].reason})" if self else ""
+        return InputError(f"{what} could be read from {places}{reason}")
 
     def decoded(self, bad: Iterable[Decoded], name: Callable[[Decoded], str] | None = None) -> None:
         """Note the pictures of a batch that could not be read.

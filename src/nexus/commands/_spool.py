@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,13 +86,9 @@ class Spool:
         rows = _map(self.folder / "rows.f32", (len(place), *shape))
         picked = rows[[place[name] for name in names]] if names != list(place) else rows
         write = _write_npz if self.out.suffix == ".npz" else _write_parquet
-        descriptor, aside = tempfile.mkstemp(dir=self.out.parent, prefix=f".{self.out.name}.", suffix=self.out.suffix)
-        os.close(descriptor)
-        try:
-            write(Path(aside), names, np.asarray(picked), self.header)
-            os.replace(aside, self.out)
-        finally:
-            Path(aside).unlink(missing_ok=True)
+        aside = self.folder / f"whole{self.out.suffix}"
+        write(aside, names, np.asarray(picked), self.header)
+        os.replace(aside, self.out)
         shutil.rmtree(self.folder)
         return len(names), shape
 

@@ -79,7 +79,7 @@ def _by_head(predictor: Predictor, source: Any, top_k: int, skips: Skips, option
             skips(Skipped(source=one.source, reason=one.reason))
     read = tuple(one for one in found if one.predictions)
     if not read:
-        raise InputError(f"no picture could be read from {source}")
+        raise skips.nothing("no picture", source)
     classes = predictor.model.labels or ()
     return ClassifyResult(method="classifier", model=predictor.name, classes=classes, accuracy=None, pictures=read)
 
@@ -107,7 +107,7 @@ def _by_examples(
             names = [name_of(pictures[index], index) for index in batch.indices]
             labelled += _predictions(classifier, names, block, top_k)
     if not labelled:
-        raise InputError(f"no picture could be read from {source}")
+        raise skips.nothing("no picture", source)
     return ClassifyResult(
         method=method,
         model=predictor.name,

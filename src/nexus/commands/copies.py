@@ -12,8 +12,7 @@ from nexus.commands._collection import open_collection, predictor_for
 from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, vectors
 from nexus.commands._verb import verb
-from nexus.errors import InputError
-from nexus.results import CopiesResult, CopyCalibration, Suspect
+from nexus.results import CopiesResult, CopyCalibration, Progress, Suspect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,8 +78,8 @@ def copies(
             pairs = zip(batch.decoded, found, strict=True)
             judged += [Suspect(path=decoded.source, matches=matches) for decoded, matches in pairs]
     if not judged:
-        raise InputError(f"no suspect could be read from {suspects}")
-    measured = _calibrate(opened, predictor, threshold) if calibrate else None
+        raise skips.nothing("no suspect", suspects)
+    measured = _calibrate(opened, predictor, threshold, options["progress"]) if calibrate else None
     result = CopiesResult(
         collection=collection,
         threshold=threshold,
@@ -101,7 +100,9 @@ def _hashes(decoded: Sequence[Any]) -> np.ndarray:
     return np.array([one.phash for one in decoded], dtype=np.uint64)
 
 
-def _calibrate(collection: Collection, predictor: Predictor, threshold: float) -> CopyCalibration:
+def _calibrate(
+    collection: Collection, predictor: Predictor, threshold: float, progress: Progress | None
+) -> CopyCalibration:
     """Edit a sample of the protected pictures in every usual way; known duplicates are not counted as unrelated."""
     import numpy as np
 
@@ -117,7 +118,8 @@ def _calibrate(collection: Collection, predictor: Predictor, threshold: float) -
         same.update((path, alike[0]) for path in alike)
 
     def describe(pictures: Sequence[Image]) -> tuple[np.ndarray, np.ndarray]:
-        blocks = list(vectors(predictor, pictures, collection.identity.pooling, collection.identity.layer))
+        made = collection.identity
+        blocks = list(vectors(predictor, pictures, made.pooling, made.layer, total=len(pictures), progress=progress))
         hashes = np.concatenate([_hashes(batch.decoded) for batch, _ in blocks])
         return np.concatenate([block for _, block in blocks]), hashes
 

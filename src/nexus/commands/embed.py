@@ -13,7 +13,6 @@ from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, name_of, open_predictor, vectors
 from nexus.commands._spool import Spool
 from nexus.commands._verb import verb
-from nexus.errors import InputError
 from nexus.results import Embeddings, EmbedResult
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def embed(
     predictor = open_predictor(options)
     pictures = list(find(source, skips))
     if not pictures:
-        raise InputError(f"no picture was found in {source}")
+        raise skips.nothing("no picture", source)
     if out is None:
         found = predictor.embed(pictures, pooling, layer, progress=options["progress"])
         for skipped in found.skipped:

@@ -63,9 +63,7 @@ def index(
     predictor, skips = open_predictor(options), Skips(options["strict"])
     files = dict(_with_stats(find(source, skips), skips))
     if not files and not existing(out):
-        raise InputError(
-            f"no picture was found in {source}" + (f"; {skips[0].source}: {skips[0].reason}" if skips else "")
-        )
+        raise skips.nothing("no picture", source)
     identity = identity_for(out, predictor, pooling, layer, options["model"])
     return update(
         out,
@@ -198,7 +196,7 @@ def _common_root(scope: Iterable[str]) -> str:
 
 
 def _is_gone(path: str, scope: Iterable[str], unseen: Iterable[str]) -> bool:
-    """Whether a stored file that was not found is gone, and not just behind a folder or disk that cannot be read now."""
+    """Whether a stored file that was not found is gone, not just behind a folder or disk that cannot be read now."""
     if any(_below(path, place) for place in unseen):
         return False
     vanished = not os.path.lexists(path) and os.path.isdir(os.path.dirname(path))

@@ -57,7 +57,7 @@ def search(
         pictures = [(name, _cut(picture, region)) for name, picture in pictures]
     names, vectors = embed_all(predictor, pictures, opened.identity.pooling, opened.identity.layer, skips)
     if not names:
-        raise InputError(f"no query could be read from {queries}" + (f": {skips[-1].reason}" if skips else ""))
+        raise skips.nothing("no query", queries)
     found = opened.hits(opened.search(vectors, k, within=within))
     results = [SearchResult(query=name, hits=tuple(hits)) for name, hits in zip(names, found, strict=True)]
     report = SearchReport(collection=collection, results=tuple(results), sheet=sheet, page=page, skipped=tuple(skips))

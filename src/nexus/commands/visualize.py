@@ -11,7 +11,6 @@ from typing_extensions import Unpack
 from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, name_of, open_predictor
 from nexus.commands._verb import verb
-from nexus.errors import InputError
 from nexus.results import PcaResult
 
 if TYPE_CHECKING:
@@ -72,9 +71,7 @@ def visualize_pca(
         tokens += [batch.outputs["tokens"]] if batch.indices else []
         skips.decoded(batch.skipped)
     if not names:
-        raise InputError(
-            f"no picture could be read from {source}" + "".join(f"; {s.source}: {s.reason}" for s in skips)
-        )
+        raise skips.nothing("no picture", source)
     found = patch_pca(np.concatenate(tokens), threshold=threshold, invert=invert)
     found.render(photos, upsample=upsample).save(out)
     return PcaResult(

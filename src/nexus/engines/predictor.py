@@ -450,11 +450,11 @@ def _close(decoders: list[Decoder]) -> None:
 
 
 class _Report:
-    """Turns finished batches into progress events; says once which engine runs, whenever that changes."""
+    """Turns finished batches into progress events, and says so when another engine than eager takes over."""
 
     def __init__(self, progress: Progress | None, stage: str, total: int | None, selector: Selector) -> None:
         self._progress, self._stage, self._total, self._selector = progress, stage, total, selector
-        self._done, self._engine = 0, ""
+        self._done, self._engine = 0, "eager"
 
     def __call__(self, batch: Batch) -> Batch:
         self._done += len(batch.indices) + len(batch.skipped)
