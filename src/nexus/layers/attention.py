@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["Attention"]
 
@@ -31,7 +36,9 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, return_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, x: Float[Tensor, "b n d"], return_weights: bool = False
+    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
         """Mix tokens.
 
         Args:

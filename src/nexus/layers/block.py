@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from nexus.layers.drop_path import DropPath
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["Block"]
 
@@ -37,7 +42,9 @@ class Block(nn.Module):
         self.norm2, self.mlp, self.ls2 = norm2, mlp, ls2 or nn.Identity()
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, return_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, x: Float[Tensor, "b n d"], return_weights: bool = False
+    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
         """Return tokens (B, N, D) and, if asked for, attention weights (B, heads, N, N)."""
         mixed, weights = self.attn(self.norm1(x), return_weights)
         x = x + self.drop_path(self.ls1(mixed))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["DropPath", "linear_rates"]
 
@@ -20,7 +25,7 @@ class DropPath(nn.Module):
         super().__init__()
         self.rate = rate
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, b *rest]) -> Float[Tensor, b *rest]:
         if self.rate == 0.0 or not self.training:
             return x
         keep = 1.0 - self.rate

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from nexus.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["PatchEmbed", "as_map"]
 
@@ -23,7 +28,7 @@ class PatchEmbed(nn.Module):
         self.patch_size = patch_size
         self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d rows columns"]:
         """Turn images (B, C, H, W) into a grid of tokens (B, D, H / patch_size, W / patch_size).
 
         Raises:
@@ -42,6 +47,6 @@ class PatchEmbed(nn.Module):
         return self.proj(images)  # type: ignore[no-any-return]
 
 
-def as_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+def as_map(tokens: Float[Tensor, "b n d"], grid: tuple[int, int]) -> Float[Tensor, "b d rows columns"]:
     """View row-major patch tokens (B, rows * columns, D) as a map (B, D, rows, columns)."""
     return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *grid)

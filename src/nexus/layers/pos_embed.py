@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 __all__ = ["resample_positions"]
 
 
 def resample_positions(
-    positions: Tensor, grid: tuple[int, int], *, antialias: bool = False, scale_offset: float = 0.0
-) -> Tensor:
+    positions: Float[Tensor, "1 m d"], grid: tuple[int, int], *, antialias: bool = False, scale_offset: float = 0.0
+) -> Float[Tensor, "1 n d"]:
     """Resample the position embeddings of a square grid to another grid, bicubically and in float32.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -13,6 +13,9 @@ from nexus.config import Config
 from nexus.layers import Attention, Block, LayerScale, Mlp, PatchEmbed, SwiGLU, as_map, linear_rates, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, select
 from nexus.types import ModelOutput
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
 
 __all__ = ["DINOv2", "DINOv2Config"]
 
@@ -101,11 +104,11 @@ class DINOv2(WeightInitMixin, NexusModule):
 
     def forward(
         self,
-        images: Tensor,
+        images: Float[Tensor, "b c h w"],
         *,
         outputs: Sequence[str] | None = None,
         output_attentions: bool = False,
-        patch_mask: Tensor | None = None,
+        patch_mask: Bool[Tensor, "b n"] | None = None,
     ) -> ModelOutput:
         """Encode images.
 
@@ -141,7 +144,9 @@ class DINOv2(WeightInitMixin, NexusModule):
             found["logits"] = self.head(found["embeddings"])
         return select(found, wanted)
 
-    def embed(self, images: Tensor, patch_mask: Tensor | None = None) -> tuple[Tensor, tuple[int, int]]:
+    def embed(
+        self, images: Float[Tensor, "b c h w"], patch_mask: Bool[Tensor, "b n"] | None = None
+    ) -> tuple[Float[Tensor, "b tokens d"], tuple[int, int]]:
         """Turn images into the tokens that enter the first block, (B, 1 + R + N, D), and the grid of the N patches."""
         x = self.patch_embed(images)
         grid = (x.shape[-2], x.shape[-1])
@@ -155,7 +160,7 @@ class DINOv2(WeightInitMixin, NexusModule):
         x = torch.cat([token.expand(x.shape[0], -1, -1) for token in prefix] + [x], dim=1)
         return self.dropout(x), grid
 
-    def positions(self, grid: tuple[int, int]) -> Tensor:
+    def positions(self, grid: tuple[int, int]) -> Float[Tensor, "1 n d"]:
         """Return the position embeddings of the patches, (1, N, D), resampled to a grid of (rows, columns)."""
         return resample_positions(
             self.pos_embed[:, 1:],
@@ -164,7 +169,7 @@ class DINOv2(WeightInitMixin, NexusModule):
             scale_offset=self.config.interpolate_offset,
         )
 
-    def pool(self, cls: Tensor, tokens: Tensor) -> Tensor:
+    def pool(self, cls: Float[Tensor, "b d"], tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b width"]:
         """Return what the head reads, from the final class token (B, D) and patch tokens (B, N, D)."""
         return cls if self.config.head_input == "cls" else torch.cat([cls, tokens.mean(1)], dim=-1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -15,6 +15,9 @@ from nexus.config import Config
 from nexus.layers import DropPath
 from nexus.models.base import NexusModule, WeightInitMixin, select
 from nexus.types import ModelOutput
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["EfficientNet", "EfficientNetConfig", "StageConfig"]
 
@@ -90,7 +93,7 @@ class EfficientNetConfig(Config):
     num_classes: NonNegativeInt = 1000
 
     @model_validator(mode="after")
-    def _symmetric_blocks_are_read(self) -> Self:
+    def _symmetric_blocks_are_read(self) -> EfficientNetConfig:
         if self.symmetric_blocks and self.padding != "fixed":
             raise ValueError(f"symmetric_blocks needs padding='fixed', not {self.padding!r}")
         return self
@@ -139,7 +142,7 @@ class EfficientNet(WeightInitMixin, NexusModule):
             init_layer(module)
 
     def forward(
-        self, images: Tensor, *, outputs: Sequence[str] | None = None, output_attentions: bool = False
+        self, images: Float[Tensor, "b c h w"], *, outputs: Sequence[str] | None = None, output_attentions: bool = False
     ) -> ModelOutput:
         """Run the network.
 
@@ -220,7 +223,7 @@ class MBConv(nn.Module):
         self.project = conv_bn(config, hidden, width, kernel=1, activate=False)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
         y: Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
         return x + self.drop_path(y) if self.residual else y
 
@@ -234,7 +237,7 @@ class SqueezeExcite(nn.Module):
         self.act = activation(config)
         self.expand = nn.Conv2d(squeezed, channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         weights: Tensor = self.expand(self.act(self.reduce(x.mean((2, 3), keepdim=True))))  # (B, C, 1, 1)
         return x * weights.sigmoid()
 
@@ -273,7 +276,7 @@ class SameConv2d(nn.Conv2d):
         super().__init__(inputs, width, kernel, stride, groups=groups, bias=False)
         self.any_size = any_size
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
         left, right = self.pads(input.shape[3], self.kernel_size[1], self.stride[1])
         top, bottom = self.pads(input.shape[2], self.kernel_size[0], self.stride[0])
         return super().forward(F.pad(input, (left, right, top, bottom)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from nexus.config import Config
 from nexus.models.base import NexusModule, WeightInitMixin, select
 from nexus.types import ModelOutput
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["ResNet", "ResNetConfig"]
 
@@ -50,7 +53,7 @@ class ResNetConfig(Config):
     num_classes: NonNegativeInt = 1000
 
     @model_validator(mode="after")
-    def _stages_agree(self) -> Self:
+    def _stages_agree(self) -> ResNetConfig:
         if not len(self.depths) == len(self.widths) == len(self.strides):
             raise ValueError(
                 f"depths={self.depths}, widths={self.widths} and strides={self.strides} need one value per stage each"
@@ -86,7 +89,7 @@ class ResNet(WeightInitMixin, NexusModule):
                 nn.init.zeros_(block.get_parameter(last))
 
     def forward(
-        self, images: Tensor, *, outputs: Sequence[str] | None = None, output_attentions: bool = False
+        self, images: Float[Tensor, "b c h w"], *, outputs: Sequence[str] | None = None, output_attentions: bool = False
     ) -> ModelOutput:
         """Run the network.
 
@@ -142,7 +145,7 @@ class Stem(nn.Module):
         self.bn = nn.BatchNorm2d(config.stem_width, eps=config.bn_eps, momentum=config.bn_momentum)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if large else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
         x = F.relu(self.bn(self.conv(x)))
         pooled: Tensor = self.pool(x)
         return pooled
@@ -164,7 +167,7 @@ class BasicBlock(nn.Module):
         self.conv2 = conv_bn(config, width, width, 3)
         self.shortcut = shortcut(config, inputs, width, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
         residual = F.relu(self.conv1(x))
         residual = self.conv2(residual)
         return F.relu(residual + self.shortcut(x))
@@ -181,7 +184,7 @@ class Bottleneck(nn.Module):
         self.conv3 = conv_bn(config, narrow, width, 1)
         self.shortcut = shortcut(config, inputs, width, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
         residual = F.relu(self.conv1(x))
         residual = F.relu(self.conv2(residual))
         residual = self.conv3(residual)

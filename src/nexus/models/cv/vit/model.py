@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -13,6 +13,9 @@ from nexus.config import Config
 from nexus.layers import Attention, Block, Mlp, PatchEmbed, as_map, linear_rates, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, select
 from nexus.types import ModelOutput
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["VisionTransformer", "VisionTransformerConfig"]
 
@@ -84,7 +87,7 @@ class VisionTransformer(WeightInitMixin, NexusModule):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(
-        self, images: Tensor, *, outputs: Sequence[str] | None = None, output_attentions: bool = False
+        self, images: Float[Tensor, "b c h w"], *, outputs: Sequence[str] | None = None, output_attentions: bool = False
     ) -> ModelOutput:
         """Encode images.
 
@@ -118,7 +121,7 @@ class VisionTransformer(WeightInitMixin, NexusModule):
             found["logits"] = self.head(found["embeddings"])
         return select(found, wanted)
 
-    def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    def embed(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b tokens d"], tuple[int, int]]:
         """Turn images into the tokens that enter the first block, (B, 1 + N, D), and the grid of the N patches."""
         x = self.patch_embed(images)
         grid = (x.shape[-2], x.shape[-1])
