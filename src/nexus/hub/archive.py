@@ -64,7 +64,7 @@ def extract(archive: Path, member: str, folder: Path, *, max_bytes: int = MAX_BY
             writer = _Writer(contents, max_bytes)
             path = folder / PurePosixPath(member).name
             writer.write(member, path)
-            if path.suffix == ".json":
+            if path.name == "model.json":
                 _write_shards(writer, member, path)
             return Extracted(path, writer.sha256.hexdigest(), writer.size, contents.license())
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
