@@ -25,7 +25,7 @@ class DropPath(nn.Module):
         super().__init__()
         self.rate = rate
 
-    def forward(self, x: Float[Tensor, b *rest]) -> Float[Tensor, b *rest]:
+    def forward(self, x: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
         if self.rate == 0.0 or not self.training:
             return x
         keep = 1.0 - self.rate

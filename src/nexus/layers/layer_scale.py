@@ -20,5 +20,5 @@ class LayerScale(nn.Module):
         super().__init__()
         self.gamma = nn.Parameter(torch.full((dim,), initial))
 
-    def forward(self, x: Float[Tensor, b *rest]) -> Float[Tensor, b *rest]:
+    def forward(self, x: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
         return x * self.gamma
