@@ -323,3 +323,23 @@ def test_no_process_outlives_its_parent(folder: Path, how: signal.Signals) -> No
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+def test_an_answer_is_never_given_to_another_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies while the next picture is about to be sent: that one must not be taken for the dead one."""
+    slow_worker(monkeypatch, "os._exit(3)")
+    poll = subprocess.Popen.poll
+
+    def late(process: subprocess.Popen[bytes]) -> int | None:
+        time.sleep(0.05)  # long enough for the death to be seen before the next picture is sent
+        return poll(process)
+
+    monkeypatch.setattr(subprocess.Popen, "poll", late)
+    paths = sorted(folder.iterdir())
+    items = [path for good in paths[:6] for path in (good, folder / "bad.jpg")]
+    with Decoder(SPEC, workers=1) as pool:
+        results = list(pool.stream(items))
+    assert [result.error is not None for result in results] == [False, True] * 6
+    with Decoder(SPEC, workers=1) as pool:
+        alone = list(pool.stream(paths[:6]))
+    assert [result.sha256 for result in results[::2]] == [result.sha256 for result in alone]

@@ -174,7 +174,8 @@ def _flat_state(content: Any, path: Path) -> dict[str, torch.Tensor]:
 def _read_npz(path: Path) -> dict[str, torch.Tensor]:
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as arrays:
+    # Opened here, since NumPy leaves a file that it opened itself open when it is no archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         if isinstance(arrays, np.ndarray):
             raise WeightsError(f"{path} holds one unnamed array, not an .npz archive")
         for name in arrays.files:

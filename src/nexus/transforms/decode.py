@@ -319,6 +319,10 @@ class _Lane(threading.Thread):
         if request is None:
             self._answer_here(job)
             return
+        if self._sent and self._process is not None and self._process.poll() is not None:
+            self._held = job  # it died at the picture before: its answer, or its end, is read first
+            self._receive()
+            return
         self._sent.append(job)
         try:
             requests, _ = self._ensure_process()
