@@ -42,10 +42,10 @@ ANN_MINIMUM = 1_000
 HNSW_FROM, IVFPQ_FROM = 200_000, 4_000_000
 """Where "auto" changes: flat answers 200 k pictures in about 20 ms; HNSW keeps all in memory, too much at millions."""
 
-HNSW_LINKS, HNSW_BUILD, HNSW_SEARCH = 32, 80, 128
+HNSW_LINKS, HNSW_BUILD, HNSW_SEARCH = 32, 80, 320
 """Links per node; candidates looked at while building, and while searching."""
 
-IVFPQ_PROBES, IVFPQ_CANDIDATES = 48, 128
+IVFPQ_PROBES, IVFPQ_CANDIDATES = 48, 384
 """Lists that a query reads, and how many of what it finds there are ranked by their true distance, at least."""
 
 IVFPQ_FLOATS_PER_CODE, IVFPQ_TRAIN, IVFPQ_STEPS = 8, 50, 12
