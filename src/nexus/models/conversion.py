@@ -137,6 +137,16 @@ def huggingface_classes(described: Mapping[str, Any]) -> int:
     return len(described.get("id2label") or (0, 1))  # two classes are their default and not written down
 
 
+def with_batch_counts(state: State) -> dict[str, Tensor]:
+    """Set the number of batches seen by each norm to zero: sources give it or not, and inference does not read it."""
+    counts = {
+        key.removesuffix("running_mean") + "num_batches_tracked": torch.tensor(0)
+        for key in state
+        if key.endswith(".running_mean")
+    }
+    return {**state, **counts}
+
+
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.escape(template).replace(r"\{\}", r"(\d+)") + r"((?:\..*)?)")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nexus.errors import ConfigError
-from nexus.models.conversion import CheckpointFormat, State, rename
+from nexus.models.conversion import CheckpointFormat, State, rename, with_batch_counts
 
 __all__ = ["FORMATS", "config_from_huggingface"]
 
@@ -106,16 +105,6 @@ def keras_layers(depths: tuple[int, ...]) -> list[tuple[str, str, str]]:
             for branch, ours in branches.items()
         ),
     ]
-
-
-def with_batch_counts(state: State) -> dict[str, Tensor]:
-    """Set the number of batches seen by each norm to zero: sources give it or not, and inference does not read it."""
-    counts = {
-        key.removesuffix("running_mean") + "num_batches_tracked": torch.tensor(0)
-        for key in state
-        if key.endswith(".running_mean")
-    }
-    return {**state, **counts}
 
 
 FORMATS = {
