@@ -38,3 +38,24 @@ def test_variants_are_literals_that_parse(name: str) -> None:
     assert registry.model_class(variant.class_name).Config.parse(variant.config)
     assert PreprocessSpec.parse(variant.preprocess)
     assert [hub.parse_source(source) for source in variant.weights]
+
+
+def test_a_citation_is_bibtex() -> None:
+    stated = {"title": "Rethinking: a Test", "authors": ("Zoë de Åkesson", "others"), "year": 2024}
+    paper = registry.Citation.parse({**stated, "arxiv": "2401.01234"})
+    assert paper.bibtex().splitlines() == [
+        "@misc{akesson2024rethinking,",
+        "  title = {{Rethinking: a Test}},",
+        "  author = {Zoë de Åkesson and others},",
+        "  year = {2024},",
+        "  eprint = {2401.01234},",
+        "  archivePrefix = {arXiv},",
+        "}",
+    ]
+    published = registry.Citation.parse({**stated, "url": "https://example.org/paper.pdf", "venue": "CVPR"})
+    assert published.bibtex().startswith("@inproceedings{")
+    assert "  booktitle = {CVPR}," in published.bibtex()
+    with pytest.raises(ConfigError, match="neither arxiv nor url"):
+        registry.Citation.parse(stated)
+    with pytest.raises(ConfigError, match=r"arxiv = '2401\.0'"):
+        registry.Citation.parse({**stated, "arxiv": "2401.0"})

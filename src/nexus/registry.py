@@ -12,19 +12,21 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nexus.config import Config
 from nexus.errors import ConfigError, UnknownNameError, did_you_mean
 
 __all__ = [
+    "Citation",
     "Family",
     "Variant",
     "converter",
@@ -68,6 +70,54 @@ class Variant(Config):
     score: dict[str, Any] | None = None
 
 
+class Citation(Config):
+    """A paper, as `CITATION` in a family's `variants.py` states it.
+
+    Attributes:
+        title: of the paper.
+        authors: all of them, each as ``"Given Family"``; ``"others"`` may end a list that is long.
+        year: in which it appeared first.
+        arxiv: its number there, e.g. ``"2304.07193"``.
+        url: where to read it, for a paper that is not on arXiv.
+        venue: the conference or journal.
+    """
+
+    title: str
+    authors: Annotated[tuple[str, ...], Field(min_length=1)]
+    year: Annotated[int, Field(ge=1900)]
+    arxiv: Annotated[str, Field(pattern=r"^(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})$")] | None = None
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    venue: str | None = None
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if self.arxiv is None and self.url is None:
+            raise ValueError(f"{self.title!r} has neither arxiv nor url: say where it can be read")
+        return self
+
+    @property
+    def key(self) -> str:
+        """Key of its BibTeX entry: first author, year, first word of the title, e.g. ``"oquab2023dinov2"``."""
+        words = (self.authors[0].split()[-1], str(self.year), self.title.split()[0])
+        plain = unicodedata.normalize("NFKD", "".join(words)).encode("ascii", "ignore").decode()
+        return "".join(filter(str.isalnum, plain)).lower()
+
+    def bibtex(self) -> str:
+        """Return its BibTeX entry."""
+        fields = {
+            "title": f"{{{self.title}}}",  # in braces twice: styles keep the capitals
+            "author": " and ".join(self.authors),
+            "year": str(self.year),
+            "booktitle": self.venue,
+            "eprint": self.arxiv,
+            "archivePrefix": "arXiv" if self.arxiv else None,
+            "url": self.url,
+        }
+        kind = "inproceedings" if self.venue else "misc"
+        lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+        return "\n".join([f"@{kind}{{{self.key},", *lines, "}"])
+
+
 class Family(Config):
     """A family folder.
 
@@ -77,6 +127,7 @@ class Family(Config):
         classes: public model classes in its `model.py`.
         huggingface: ``model_type`` in a Hugging Face ``config.json`` -> class.
         variants: its named variants.
+        citations: the papers to cite, the one that the family is named after first.
     """
 
     name: str
@@ -84,6 +135,7 @@ class Family(Config):
     classes: tuple[str, ...]
     huggingface: dict[str, str] = Field(default_factory=dict)
     variants: dict[str, Variant]
+    citations: tuple[Citation, ...] = ()
 
 
 def families() -> Mapping[str, Family]:
@@ -211,8 +263,14 @@ def _read(name: str, package: str) -> Family:
             "classes": data.CLASSES,
             "huggingface": getattr(data, "HUGGINGFACE", {}),
             "variants": variants,
+            "citations": _citations(getattr(data, "CITATION", ())),
         }
     )
+
+
+def _citations(stated: Any) -> tuple[Citation, ...]:
+    """`CITATION` is the literal dict of one paper, or a tuple of several."""
+    return tuple(Citation.parse(paper) for paper in ([stated] if isinstance(stated, Mapping) else stated))
 
 
 def _refuse_duplicates(kind: str, found: Mapping[str, Family]) -> None:

@@ -73,6 +73,14 @@ def test_every_class_has_a_tiny_model(family: str) -> None:
     assert all(len(tiny["sizes"]) >= 2 for tiny in tiny_models(family))
 
 
+@pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name].package.startswith("nexus.")])
+def test_every_family_says_how_to_cite_it(family: str) -> None:
+    """`CITATION` in `variants.py`; a family outside the tree may have no paper."""
+    assert FAMILIES[family].citations, f"{family}/variants.py needs CITATION: title, authors, year, arxiv or url"
+    for paper in FAMILIES[family].citations:
+        assert paper.bibtex().startswith(("@misc{", "@inproceedings{"))
+
+
 @each_tiny
 def test_config_round_trips(tiny: dict[str, Any]) -> None:
     import json

@@ -3,6 +3,7 @@
 Sizes, file names and resampling: facebookresearch/dinov2 at b8931f7, `dinov2/hub/backbones.py`. Licence: its README,
 "DINOv2 code and model weights are released under the Apache License 2.0". Preprocessing: the `preprocessor_config.json`
 of the Hugging Face repositories, which is the authors' evaluation transform. Hashes were computed from the files.
+Citations: the BibTeX of the authors' README.
 """
 
 from __future__ import annotations
@@ -12,6 +13,53 @@ from typing import Any
 CLASSES = ("DINOv2",)
 
 HUGGINGFACE = {"dinov2": "DINOv2", "dinov2_with_registers": "DINOv2"}
+
+CITATION: tuple[dict[str, Any], ...] = (
+    {
+        "title": "DINOv2: Learning Robust Visual Features without Supervision",
+        "authors": (
+            "Maxime Oquab",
+            "Timothée Darcet",
+            "Theo Moutakanni",
+            "Huy V. Vo",
+            "Marc Szafraniec",
+            "Vasil Khalidov",
+            "Pierre Fernandez",
+            "Daniel Haziza",
+            "Francisco Massa",
+            "Alaaeldin El-Nouby",
+            "Russell Howes",
+            "Po-Yao Huang",
+            "Hu Xu",
+            "Vasu Sharma",
+            "Shang-Wen Li",
+            "Wojciech Galuba",
+            "Mike Rabbat",
+            "Mido Assran",
+            "Nicolas Ballas",
+            "Gabriel Synnaeve",
+            "Ishan Misra",
+            "Herve Jegou",
+            "Julien Mairal",
+            "Patrick Labatut",
+            "Armand Joulin",
+            "Piotr Bojanowski",
+        ),
+        "year": 2023,
+        "arxiv": "2304.07193",
+    },
+    {
+        "title": "Vision Transformers Need Registers",
+        "authors": (
+            "Timothée Darcet",
+            "Maxime Oquab",
+            "Julien Mairal",
+            "Piotr Bojanowski",
+        ),
+        "year": 2023,
+        "arxiv": "2309.16588",
+    },
+)
 
 PREPROCESS: dict[str, Any] = {
     "resize": 256,

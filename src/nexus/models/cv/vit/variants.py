@@ -3,7 +3,7 @@
 ``vit_*`` without a tag: the conversions in the authors' Hugging Face organisation, pre-trained on ImageNet-21k and,
 unless named ``_in21k``, fine-tuned on ImageNet-1k. With a tag: "How to train your ViT?", file names, preprocessing and
 licence as timm 1.0.31 states them in its `default_cfgs`, which also states the licence of the others (``orig_in21k``).
-No hash was computed here.
+No hash was computed here. Citations: the BibTeX of the authors' README (google-research/vision_transformer).
 """
 
 from __future__ import annotations
@@ -13,6 +13,41 @@ from typing import Any
 CLASSES = ("VisionTransformer",)
 
 HUGGINGFACE = {"vit": "VisionTransformer"}
+
+CITATION: tuple[dict[str, Any], ...] = (
+    {
+        "title": "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
+        "authors": (
+            "Alexey Dosovitskiy",
+            "Lucas Beyer",
+            "Alexander Kolesnikov",
+            "Dirk Weissenborn",
+            "Xiaohua Zhai",
+            "Thomas Unterthiner",
+            "Mostafa Dehghani",
+            "Matthias Minderer",
+            "Georg Heigold",
+            "Sylvain Gelly",
+            "Jakob Uszkoreit",
+            "Neil Houlsby",
+        ),
+        "year": 2020,
+        "arxiv": "2010.11929",
+    },
+    {
+        "title": "How to train your ViT? Data, Augmentation, and Regularization in Vision Transformers",
+        "authors": (
+            "Andreas Steiner",
+            "Alexander Kolesnikov",
+            "Xiaohua Zhai",
+            "Ross Wightman",
+            "Jakob Uszkoreit",
+            "Lucas Beyer",
+        ),
+        "year": 2021,
+        "arxiv": "2106.10270",
+    },
+)
 
 SQUASH_224: dict[str, Any] = {
     "resize": (224, 224),
