@@ -7,83 +7,36 @@ transformers' classes are built on the meta device; the keys of the others were 
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
 from nexus.registry import Variant
 
-__all__ = ["full_size_states"]
+__all__ = ["Shapes", "full_size_states", "golden", "on_meta", "published", "transformer_values"]
 
-GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
+HERE = Path(__file__).parent
+GOLDEN = HERE.parent / "parity" / "golden"
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 def full_size_states(variant: Variant) -> dict[str, Shapes]:
-    """Return library -> key -> shape of the state dicts in which a variant is published; nothing if none is known."""
-    find = REFERENCES.get(variant.family)
-    return find(variant) if find else published(variant.family, variant)
+    """Return library -> key -> shape of the state dicts in which a variant is published; nothing if none is known.
 
-
-def vit(variant: Variant) -> dict[str, Shapes]:
-    from transformers import ViTConfig, ViTForImageClassification, ViTModel
-
-    config = variant.config
-    theirs = ViTConfig(
-        **common(config),
-        intermediate_size=4 * config["embed_dim"],
-        num_labels=config["num_classes"],
-        patch_size=config["patch_size"],
-        image_size=config["image_size"],
-    )
-    architecture = variant.name.partition(".")[0].removesuffix("_in21k")
-    states = {"transformers": on_meta(ViTForImageClassification if config["num_classes"] else ViTModel, theirs)}
-    timm = golden("vit")["timm"]
-    if config["num_classes"] and architecture in timm:
-        states["timm"] = timm[architecture]
-    return states
-
-
-def dinov2(variant: Variant) -> dict[str, Shapes]:
-    import transformers
-
-    config = variant.config
-    values = {**common(config), "image_size": 518, "patch_size": 14, "use_swiglu_ffn": config.get("ffn") == "swiglu"}
-    if registers := config.get("num_registers"):
-        described = transformers.Dinov2WithRegistersConfig(num_register_tokens=registers, **values)
-        states = {"transformers": on_meta(transformers.Dinov2WithRegistersModel, described)}
-    else:
-        states = {"transformers": on_meta(transformers.Dinov2Model, transformers.Dinov2Config(**values))}
-    return states | published("dinov2", variant)
-
-
-def resnet(variant: Variant) -> dict[str, Shapes]:
-    from transformers import ResNetConfig, ResNetForImageClassification
-
-    states = published("resnet", variant)
-    if not variant.name.endswith(".keras_in1k"):
-        config = variant.config
-        described = ResNetConfig(
-            layer_type=config["block"], depths=config["depths"], hidden_sizes=config["widths"], num_labels=1000
-        )
-        states["transformers"] = on_meta(ResNetForImageClassification, described)
-    return states
-
-
-def efficient_net(variant: Variant) -> dict[str, Shapes]:
-    from transformers import EfficientNetConfig, EfficientNetForImageClassification
-
-    states = published("efficient_net", variant)
-    if "lite" not in variant.name:
-        scale = {key: variant.config[key] for key in ("width_coefficient", "depth_coefficient")}
-        top = states["timm"]["conv_head.weight"][0]  # transformers wants it beside the coefficient that gives it
-        described = EfficientNetConfig(num_labels=1000, hidden_dim=top, **scale)
-        states["transformers"] = on_meta(EfficientNetForImageClassification, described)
+    A family whose references are more than a golden list has a module of its name in ``references``, with a function of
+    this name.
+    """
+    path = HERE / "references" / f"{variant.family}.py"
+    if not path.is_file():
+        return published(variant.family, variant)
+    states: dict[str, Shapes] = _module(path).full_size_states(variant)
     return states
 
 
@@ -92,8 +45,8 @@ def published(family: str, variant: Variant) -> dict[str, Shapes]:
     return {library: models[variant.name] for library, models in golden(family).items() if variant.name in models}
 
 
-def common(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a Hugging Face config that ViT and DINOv2 name alike."""
+def transformer_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a Hugging Face config that plain transformers name alike."""
     return {
         "hidden_size": config["embed_dim"],
         "num_hidden_layers": config["num_layers"],
@@ -107,6 +60,16 @@ def on_meta(build: Callable[[Any], torch.nn.Module], config: Any) -> Shapes:
 
 
 @cache
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"references_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
 def golden(family: str) -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
     """Read library -> model -> key -> shape; nothing for a family that has no such file."""
     if not (GOLDEN / f"{family}_keys.json.gz").is_file():
@@ -116,11 +79,3 @@ def golden(family: str) -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
         library: {name: {key: tuple(shape) for key, shape in keys.items()} for name, keys in models.items()}
         for library, models in described.items()
     }
-
-
-REFERENCES: dict[str, Callable[[Variant], dict[str, Shapes]]] = {
-    "dinov2": dinov2,
-    "efficient_net": efficient_net,
-    "resnet": resnet,
-    "vit": vit,
-}

@@ -72,7 +72,8 @@ def test_a_family_behind_an_entry_point_passes_the_contract_suite(folder: Path) 
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tinynet-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[nexus.families]\ntinynet = tinynet\n")
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_families.py"), "-k", "tinynet"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=HERE.parents[1])
     assert done.returncode == 0, done.stdout[-3000:]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nexus.models.base import NexusModule, select
+from nexus.models.base import NexusModule
 from nexus.transforms.preprocess import PreprocessSpec
 from nexus.types import ModelOutput
 
@@ -66,6 +66,4 @@ class TinyViT(NexusModule):
             "pyramid": {8: x[:, 1:].transpose(1, 2).reshape(grid.shape)},
             "aux": {"prefix_tokens": prefix},
         }
-        if not isinstance(self.head, nn.Identity):
-            found["logits"] = self.head(x[:, 0])
-        return select(found, wanted)
+        return self.finish(found, wanted)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from _transformers import assert_equal_encoders, randomised, through_folder
-from golden.make_vit import IMAGE_SIZES, formula_images, formula_state
+from golden.formula import formula_images, formula_state
+from golden.make_vit import IMAGE_SIZES
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from golden.formula import formula_images, formula_state, read_keys
+from golden.make_cnn import FORMULA, SIZES
 from safetensors.torch import load_file
 from torch import nn
 
@@ -19,16 +18,6 @@ from nexus.models.cv.efficient_net.convert import config_from_huggingface
 from nexus.models.loading import load_converted, load_model
 
 GOLDEN = Path(__file__).parent / "golden"
-MAKE = runpy.run_path(str(GOLDEN / "make_cnn.py"))
-
-
-def read_keys() -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
-    """Library -> our variant -> key -> shape."""
-    described = json.loads(gzip.decompress((GOLDEN / "efficient_net_keys.json.gz").read_bytes()))
-    return {
-        library: {name: {key: tuple(shape) for key, shape in keys.items()} for name, keys in models.items()}
-        for library, models in described.items()
-    }
 
 
 TINY: dict[str, dict[str, Any]] = {
@@ -77,10 +66,10 @@ def test_equals_transformers(shape: str, size: tuple[int, int]) -> None:
     images = torch.randn(3, 3, *size)
     expected = theirs(images, output_hidden_states=True)
     found = ours(theirs)(images)
-    torch.testing.assert_close(found["logits"], expected.logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found["logits"], expected.logits, atol=5e-5, rtol=1e-5)
     assert (found["logits"][0] - found["logits"][1]).abs().max() > 0.01  # the images reach the end
     for ours_, theirs_ in zip(found["features"], expected.hidden_states[1:], strict=True):
-        torch.testing.assert_close(ours_, theirs_, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(ours_, theirs_, atol=5e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b1", "efficientnet_b2"])
@@ -104,7 +93,7 @@ def test_loads_a_huggingface_folder(tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path)
     model = load_model(tmp_path)
     images = torch.randn(2, 3, 64, 64)
-    torch.testing.assert_close(model(images)["logits"], theirs(images).logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model(images)["logits"], theirs(images).logits, atol=5e-5, rtol=1e-5)
     assert model.labels is not None
     assert model.labels[6] == "class 6"
 
@@ -118,7 +107,7 @@ def test_loads_a_huggingface_backbone(tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path)
     images = torch.randn(2, 3, 64, 64)
     found, expected = load_model(tmp_path)(images), theirs(images)
-    torch.testing.assert_close(found["embeddings"], expected.pooler_output, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found["embeddings"], expected.pooler_output, atol=5e-5, rtol=1e-5)
     assert "logits" not in found
 
 
@@ -142,9 +131,9 @@ GOLDEN_MODELS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
 def test_equals_golden(library: str, name: str, size: str) -> None:
     """What torchvision's and timm's full-size models answered; made by `golden/make_cnn.py`."""
     variant, changes = GOLDEN_MODELS[library, name]
-    state = MAKE["formula_state"]("efficient_net", read_keys()[library][variant])
+    state = formula_state(read_keys("efficient_net")[library][variant], **FORMULA["efficient_net"])
     model = EfficientNet({**registry.variant(variant).config, **changes})
     load_converted(model, state, "efficient_net", library).eval()
     expected = load_file(GOLDEN / "efficient_net_outputs.safetensors")[f"{library}.{name}.{size}"]
-    found = model(MAKE["formula_images"](MAKE["SIZES"][size]), outputs=("logits",))["logits"]
+    found = model(formula_images(SIZES[size]), outputs=("logits",))["logits"]
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

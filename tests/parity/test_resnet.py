@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from golden.formula import formula_images, formula_state, read_keys
+from golden.make_cnn import FORMULA, SIZES
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -19,16 +18,6 @@ from nexus.models.cv.resnet.convert import config_from_huggingface
 from nexus.models.loading import load_converted, load_model
 
 GOLDEN = Path(__file__).parent / "golden"
-MAKE = runpy.run_path(str(GOLDEN / "make_cnn.py"))
-
-
-def read_keys() -> dict[str, dict[str, dict[str, tuple[int, ...]]]]:
-    """Library -> our variant -> key -> shape."""
-    described = json.loads(gzip.decompress((GOLDEN / "resnet_keys.json.gz").read_bytes()))
-    return {
-        library: {name: {key: tuple(shape) for key, shape in keys.items()} for name, keys in models.items()}
-        for library, models in described.items()
-    }
 
 
 TINY: dict[str, dict[str, Any]] = {
@@ -115,10 +104,10 @@ def test_loads_a_huggingface_backbone(tmp_path: Path) -> None:
 @torch.no_grad()
 def test_equals_golden(library: str, name: str, size: str) -> None:
     """What torchvision's and timm's full-size models answered; made by `golden/make_cnn.py`."""
-    state = MAKE["formula_state"]("resnet", read_keys()[library][name])
+    state = formula_state(read_keys("resnet")[library][name], **FORMULA["resnet"])
     model = load_converted(ResNet(registry.variant(name).config), state, "resnet", library).eval()
     expected = load_file(GOLDEN / "resnet_outputs.safetensors")[f"{library}.{name}.{size}"]
-    found = model(MAKE["formula_images"](MAKE["SIZES"][size]), outputs=("logits",))["logits"]
+    found = model(formula_images(SIZES[size]), outputs=("logits",))["logits"]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from _transformers import assert_equal_encoders, randomised, through_folder
-from golden.make_vit import flax_state, formula_images, formula_state
+from golden.formula import formula_images, formula_state
+from golden.make_vit import flax_state
 from safetensors.torch import load_file
 from transformers import ViTConfig, ViTForImageClassification, ViTModel
 

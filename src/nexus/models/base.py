@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nexus.config import Config as BaseConfig
 from nexus.errors import CheckpointMismatchError, ConfigError, InputError, did_you_mean
+from nexus.layers import as_map
 from nexus.transforms.preprocess import PreprocessSpec
 from nexus.types import OUTPUT_KEYS, ModelOutput
 
@@ -34,6 +35,7 @@ class NexusModule(nn.Module):
         labels: class names, one per logit, where known.
         variant: the registry's name of the loaded weights, where they came from there.
         gradient_checkpointing: recompute the blocks in the backward pass instead of keeping their activations.
+        head: what makes `logits` of `embeddings`: a linear layer, or `nn.Identity` where there is none.
         optional_keys: parameters that inference does not read and a source may lack (e.g. a mask token); they are
             left out of the digest.
         blocks: the repeated blocks in order (a `ModuleList`, or a property of the family): the units of sharding,
@@ -44,6 +46,8 @@ class NexusModule(nn.Module):
 
         @property
         def blocks(self) -> Iterable[nn.Module]: ...
+
+        head: nn.Module
 
     Config: ClassVar[type[BaseConfig] | None] = None
     optional_keys: ClassVar[tuple[str, ...]] = ()
@@ -78,6 +82,41 @@ class NexusModule(nn.Module):
                 block, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block))
             )
         return block(*args)
+
+    def run_blocks(self, x: Tensor, wanted: Collection[str]) -> tuple[Tensor, Trace]:
+        """Run the blocks of a plain transformer, one behind the other.
+
+        Args:
+            x: tokens (B, P + N, D); each of `blocks` takes them, and whether to return attention weights.
+            wanted: the output keys to compute.
+
+        Returns:
+            The tokens behind the last block, and what `encoder_outputs` makes the other outputs of.
+        """
+        trace = Trace([], [])
+        for block in self.blocks:
+            x, weights = self.run_block(block, x, "attentions" in wanted)
+            if not {"features", "aux"}.isdisjoint(wanted):
+                trace.states.append(x)
+            if weights is not None:
+                trace.attentions.append(weights)
+        return x, trace
+
+    def finish(
+        self, found: Mapping[str, Any], wanted: Collection[str], dropout: nn.Module | None = None
+    ) -> ModelOutput:
+        """Return what is wanted of what was found, and the `logits` where there is a `head` to read the `embeddings`.
+
+        Args:
+            found: all outputs but the logits.
+            wanted: the output keys to return.
+            dropout: what the embeddings pass before the head.
+        """
+        kept = {key: value for key, value in found.items() if key in wanted}
+        if "logits" in wanted and not isinstance(self.head, nn.Identity):
+            embeddings = found["embeddings"]
+            kept["logits"] = self.head(dropout(embeddings) if dropout else embeddings)
+        return kept  # type: ignore[return-value]
 
     # -- weights ----------------------------------------------------------------------------------------------------
 
@@ -229,7 +268,36 @@ def frozen_statistics(block: Callable[..., Any]) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-def select(outputs: Mapping[str, Any], wanted: Iterable[str]) -> ModelOutput:
-    """Keep the outputs that were asked for."""
-    keep = set(wanted)
-    return {key: value for key, value in outputs.items() if key in keep}  # type: ignore[return-value]
+class Trace(NamedTuple):
+    """What a plain transformer left on its way.
+
+    Attributes:
+        states: L x (B, P + N, D), the tokens behind each block; empty where no output needs them.
+        attentions: L x (B, heads, P + N, P + N); empty where they were not asked for.
+    """
+
+    states: list[Tensor]
+    attentions: list[Tensor]
+
+
+def encoder_outputs(x: Tensor, trace: Trace, *, prefix: int, grid: tuple[int, int], stride: int) -> dict[str, Any]:
+    """Return the outputs that all plain transformers have alike.
+
+    Args:
+        x: (B, P + N, D), the final, normalised tokens.
+        trace: see `NexusModule.run_blocks`.
+        prefix: P, the class and register tokens before the patch tokens.
+        grid: rows and columns of the N patches.
+        stride: side of a patch in pixels.
+
+    Returns:
+        `tokens`, `features`, `pyramid`, `attentions` and, where there are prefix tokens, `aux`.
+    """
+    tokens = x[:, prefix:]
+    return {
+        "tokens": tokens,
+        "features": [as_map(state[:, prefix:], grid) for state in trace.states],
+        "pyramid": {stride: as_map(tokens, grid)},
+        **({"attentions": trace.attentions} if trace.attentions else {}),
+        **({"aux": {"prefix_tokens": [state[:, :prefix] for state in trace.states]}} if prefix else {}),
+    }

@@ -17,11 +17,13 @@ __all__ = [
     "State",
     "detect_format",
     "fuse",
+    "fuse_qkv",
     "huggingface_classes",
     "rename",
     "require_value",
     "square_side",
     "strip_prefix",
+    "with_batch_counts",
 ]
 
 State = Mapping[str, Tensor]
@@ -98,6 +100,20 @@ def fuse(state: State, parts: Iterable[str], whole: str) -> dict[str, Tensor]:
         keys = [part.format(*match.groups()[:-1]) for part in (first, *rest)]
         if all(k in fused for k in keys):
             fused[whole.format(*match.groups()[:-1])] = torch.cat([fused.pop(k) for k in keys])
+    return fused
+
+
+def fuse_qkv(state: State, attention: str) -> dict[str, Tensor]:
+    """Make one projection of query, key and value, for weights and biases.
+
+    Args:
+        state: tensors, already renamed.
+        attention: template of an attention layer, e.g. ``"blocks.{}.attn"``; its parts ``q``, ``k`` and ``v`` become
+            ``qkv``.
+    """
+    fused = dict(state)
+    for kind in ("weight", "bias"):
+        fused = fuse(fused, [f"{attention}.{part}.{kind}" for part in "qkv"], f"{attention}.qkv.{kind}")
     return fused
 
 

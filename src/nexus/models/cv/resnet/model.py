@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.models.base import NexusModule, WeightInitMixin, select
+from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
 if TYPE_CHECKING:
@@ -115,16 +115,13 @@ class ResNet(WeightInitMixin, NexusModule):
             if "pyramid" in wanted:
                 pyramid[stride] = x
 
-        embeddings = x.mean((2, 3))  # (B, C)
-        found: dict[str, Any] = {
-            "embeddings": embeddings,
+        found = {
+            "embeddings": x.mean((2, 3)),  # (B, C)
             "tokens": x.flatten(2).transpose(1, 2),  # (B, HW, C)
             "features": features,
             "pyramid": pyramid,
         }
-        if "logits" in wanted and not isinstance(self.head, nn.Identity):
-            found["logits"] = self.head(embeddings)
-        return select(found, wanted)
+        return self.finish(found, wanted)
 
     @property
     def blocks(self) -> list[nn.Module]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from nexus.models.conversion import (
     CheckpointFormat,
     State,
-    fuse,
+    fuse_qkv,
     huggingface_classes,
     rename,
     require_value,
@@ -63,7 +63,7 @@ FLAX: dict[str, str | None] = {
 def from_transformers(state: State, _config: VisionTransformerConfig) -> dict[str, Tensor]:
     """Convert `ViTModel` and `ViTForImageClassification`."""
     plain = {key.replace("encoder.layer.", "layers.", 1): tensor for key, tensor in strip_prefix(state, "vit.").items()}
-    return _fuse_qkv(rename(plain, TRANSFORMERS))
+    return fuse_qkv(rename(plain, TRANSFORMERS), "blocks.{}.attn")
 
 
 def from_flax(state: State, _config: VisionTransformerConfig) -> dict[str, Tensor]:
@@ -76,17 +76,11 @@ def from_flax(state: State, _config: VisionTransformerConfig) -> dict[str, Tenso
         for key in renamed
         for stem, _, end in [key.rpartition(".")]
     }
-    return _fuse_qkv({names[key]: tensor for key, tensor in renamed.items()})
+    return fuse_qkv({names[key]: tensor for key, tensor in renamed.items()}, "blocks.{}.attn")
 
 
 def from_timm(state: State, _config: VisionTransformerConfig) -> dict[str, Tensor]:
     """Return timm's tensors: our names are theirs."""
-    return dict(state)
-
-
-def _fuse_qkv(state: State) -> dict[str, Tensor]:
-    for kind in ("weight", "bias"):
-        state = fuse(state, [f"blocks.{{}}.attn.{part}.{kind}" for part in "qkv"], f"blocks.{{}}.attn.qkv.{kind}")
     return dict(state)
 
 

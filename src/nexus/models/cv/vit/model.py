@@ -10,8 +10,8 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import Attention, Block, Mlp, PatchEmbed, as_map, linear_rates, resample_positions
-from nexus.models.base import NexusModule, WeightInitMixin, select
+from nexus.layers import Attention, Block, Mlp, PatchEmbed, linear_rates, resample_positions
+from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
 from nexus.types import ModelOutput
 
 if TYPE_CHECKING:
@@ -101,25 +101,11 @@ class VisionTransformer(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images)
-        states, attentions = [], []
-        for block in self.blocks:
-            x, weights = self.run_block(block, x, "attentions" in wanted)
-            if wanted & {"features", "aux"}:
-                states.append(x)
-            attentions.append(weights)
+        x, trace = self.run_blocks(x, wanted)
         x = self.norm(x)
-        tokens = x[:, 1:]
-        found: dict[str, Any] = {
-            "embeddings": x[:, 0] if self.config.pool == "cls" else tokens.mean(1),
-            "tokens": tokens,
-            "features": [as_map(state[:, 1:], grid) for state in states],
-            "pyramid": {self.config.patch_size: as_map(tokens, grid)},
-            "attentions": attentions,
-            "aux": {"prefix_tokens": [state[:, :1] for state in states]},
-        }
-        if "logits" in wanted and not isinstance(self.head, nn.Identity):
-            found["logits"] = self.head(found["embeddings"])
-        return select(found, wanted)
+        found = encoder_outputs(x, trace, prefix=1, grid=grid, stride=self.config.patch_size)
+        found["embeddings"] = x[:, 0] if self.config.pool == "cls" else found["tokens"].mean(1)
+        return self.finish(found, wanted)
 
     def embed(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b tokens d"], tuple[int, int]]:
         """Turn images into the tokens that enter the first block, (B, 1 + N, D), and the grid of the N patches."""
