@@ -53,18 +53,18 @@ def test_embed_takes_arrays_and_images(folder: Path, model: str) -> None:
 
 def test_a_killed_embed_goes_on(crowd: Crowd, start: Start, model: str, tmp_path: Path) -> None:
     folder, out = crowd(200), tmp_path / "x.npz"
-    process = start("embed", folder, "--out", out, "--model", model, "--batch-size", "2")
+    process = start("embed", folder, "--out", out, "--model", model, "--engine", "eager", "--batch-size", "2")
     names = tmp_path / "x.npz.part" / "names.jsonl"
     while process.poll() is None and not (names.exists() and names.read_text().count("\n") >= 10):
         time.sleep(0.01)
     process.kill()
     process.communicate()
     assert not out.exists()
-    done = nexus.embed(str(folder), out=str(out), model=model, batch_size=2)
+    done = nexus.embed(str(folder), out=str(out), model=model, engine="eager", batch_size=2)
     assert done.resumed >= 10
     assert done.count == 207
     with np.load(out) as file:
-        fresh = nexus.embed(str(folder), model=model)
+        fresh = nexus.embed(str(folder), model=model, engine="eager")
         assert tuple(file["sources"]) == fresh.sources
         assert np.allclose(file["vectors"], fresh.vectors, atol=1e-3)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nexus.commands._predictor import Skips, find, open_predictor, vector_dims
+from nexus.commands._predictor import Skips, find, open_predictor, refuse_changes, settings, vector_dims
 from nexus.errors import CollectionError, InputError
 
 if TYPE_CHECKING:
@@ -72,12 +72,17 @@ def open_collection(path: str, options: Mapping[str, Any], skips: Skips, root: s
     Raises:
         InputError: it is neither.
         CollectionError: it cannot be opened.
+        ConfigError: the options ask for a preprocessing that it was not made with.
     """
     from nexus.retrieval.collection import Collection
+    from nexus.transforms.preprocess import PreprocessSpec
 
     folder = Path(path)
     if (folder / "meta.sqlite").is_file():
-        return Collection.open(folder, root=root)
+        opened = Collection.open(folder, root=root)
+        own = settings(PreprocessSpec.parse(opened.identity.preprocess))
+        refuse_changes(options, own, path, "index into a new collection with it")
+        return opened
     if not folder.is_dir():
         remedy = f"Make one: nexus index FOLDER --out {path}"
         raise InputError(f"{path} is neither a collection nor a folder of pictures. {remedy}")

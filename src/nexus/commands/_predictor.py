@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nexus.commands._options import DEFAULT_MODEL
-from nexus.errors import ImageError, InputError
+from nexus.errors import ConfigError, ImageError, InputError
 from nexus.results import Progress, Skipped, printable
 
 if TYPE_CHECKING:
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from nexus.transforms.decode import Decoded
     from nexus.transforms.preprocess import PreprocessSpec
 
-__all__ = ["Skips", "embed_all", "find", "name_of", "open_predictor", "vector_dims", "vectors"]
+__all__ = [
+    "Skips",
+    "embed_all",
+    "find",
+    "name_of",
+    "open_predictor",
+    "refuse_changes",
+    "settings",
+    "vector_dims",
+    "vectors",
+]
 
 
 class Skips(list[Skipped]):
@@ -69,6 +79,7 @@ def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None
         preprocess: the spec to use (a collection's own); None: the model's, changed as the options say.
 
     Raises:
+        ConfigError: the options name a ready predictor and something that it does otherwise.
         NexusError: whatever `Predictor` raises.
     """
     from nexus.engines.predictor import Predictor
@@ -77,6 +88,13 @@ def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None
 
     source = DEFAULT_MODEL if options["model"] is None else options["model"]
     if isinstance(source, Predictor):
+        ready = {name: getattr(source, name) for name in ("engine", "device", "batch_size", "workers")}
+        refuse_changes(
+            options,
+            {**ready, **settings(source.preprocess)},
+            "the predictor given as model",
+            "give the model's name in its place",
+        )
         return source
     if not isinstance(source, NexusModule):
         source = load_model(source, mirror=options["mirror"], progress=options["progress"])
@@ -88,6 +106,31 @@ def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None
         workers=options["workers"],
         preprocess=preprocess or _changed(source.preprocess, options),
     )
+
+
+def settings(spec: PreprocessSpec) -> dict[str, Any]:
+    """Return the values of those options of a verb that a preprocess spec settles."""
+    height, width = spec.size
+    return {"size": height if height == width else f"{height}x{width}", "decode": spec.decode}
+
+
+def refuse_changes(options: Mapping[str, Any], in_force: Mapping[str, Any], owner: str, remedy: str) -> None:
+    """Refuse options that cannot be had, because something ready is used that does them otherwise.
+
+    Args:
+        options: the values of `RunOptions`.
+        in_force: by the option's name, what the ready thing does.
+        owner: what to call it.
+        remedy: what to do instead, after "leave it out, or".
+
+    Raises:
+        ConfigError: an option was said, and is not what is in force.
+    """
+    for name, there in in_force.items():
+        asked = options[name]
+        if asked not in (None, "auto") and str(asked) != str(there):
+            here = "the default" if there is None else there
+            raise ConfigError(f"{name} = {asked}: {owner} was made with {here}; leave {name} out, or {remedy}")
 
 
 def _changed(spec: PreprocessSpec, options: Mapping[str, Any]) -> PreprocessSpec:

@@ -88,6 +88,8 @@ class Predictor:
         model: the `NexusModule`, in evaluation mode and on its device. Its weights must not change while the predictor
             is in use: engines keep converted copies.
         preprocess: the spec in use.
+        engine, batch_size: as they were asked for.
+        workers: decoding processes, at most.
 
     Raises:
         UnknownNameError: no such model or engine.
@@ -116,8 +118,8 @@ class Predictor:
         self.model = loaded.eval()
         self.preprocess = _spec(self.model.preprocess, preprocess)
         self._runner = Runner(self.model, self.preprocess, engine=engine, device=device)
-        self._batch_size, self._limits = batch_size, limits
-        self._workers = workers or default_workers(self._runner.device)
+        self.engine, self.batch_size, self._limits = engine, batch_size, limits
+        self.workers = workers or default_workers(self._runner.device)
         self._idle: list[Decoder] = []  # decoders without a stream; their processes wait for the next one
         self._closer = weakref.finalize(self, _close, self._idle)
 
@@ -310,7 +312,7 @@ class Predictor:
 
     def _decoder(self, total: int | None) -> Decoder:
         """Take an idle decoder, or make one; a job of a few images does not start a process for every core."""
-        workers = self._workers if total is None else max(1, min(self._workers, total // IMAGES_PER_WORKER))
+        workers = self.workers if total is None else max(1, min(self.workers, total // IMAGES_PER_WORKER))
         try:
             idle = self._idle.pop()
         except IndexError:  # all are in use, perhaps by another thread
@@ -321,7 +323,7 @@ class Predictor:
         return Decoder(self.preprocess, workers=workers, limits=self._limits)
 
     def _stretches(self, decoded: Iterable[Decoded], selector: Selector) -> Iterator[_Stretch]:
-        size, stretch = self._batch_size, _Stretch()
+        size, stretch = self.batch_size, _Stretch()
         for item in decoded:
             (stretch.good if item.pixels is not None else stretch.skipped).append(item)
             if size is None and len(stretch.good) > 1:  # a single image needs no batch size
