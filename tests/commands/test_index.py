@@ -124,18 +124,46 @@ def test_names_that_are_no_text(folder: Path, model: str, tmp_path: Path, comman
     assert len(said.splitlines()) == 5
 
 
-def test_killed_at_any_moment_it_goes_on(crowd: Crowd, start: Start, model: str, tmp_path: Path) -> None:
+STEPWISE = """
+import sys
+import nexus
+from nexus.retrieval.writer import Writer
+
+def step(event):
+    print(event.done, flush=True)
+    sys.stdin.readline()
+
+if __name__ == "__main__":
+    Writer.__init__.__kwdefaults__["commit_every"] = 8
+    folder, out, model = sys.argv[1:]
+    nexus.index(folder, out=out, model=model, engine="eager", batch_size=4, progress=step)
+"""
+"""Indexes and commits often; goes on with the next batch only when it is told to, so that no clock decides anything."""
+
+
+def test_killed_at_any_moment_it_goes_on(crowd: Crowd, model: str, tmp_path: Path) -> None:
     folder, out = crowd(40), tmp_path / "x.nexus"
-    for wait in (2.0, 2.6, 3.2):
-        process = start("index", folder, "--out", out, "--model", model, "--batch-size", "4")
-        time.sleep(wait)
-        process.kill()
-        process.communicate()
-    done = nexus.index(str(folder), out=str(out), model=model)
-    assert done.total == 47
+    command = [sys.executable, "-c", STEPWISE, str(folder), str(out), model]
+    committed = [0]
+    for _ in range(3):
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            while int(process.stdout.readline()) < 12:
+                process.stdin.write("go on\n")
+                process.stdin.flush()
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+            process.kill()  # somewhere in what follows
+        assert process.returncode == -signal.SIGKILL
+        committed.append(Collection.open(out).count)
+    assert committed == sorted(set(committed)), "each run keeps what those before it committed, and adds to it"
+    assert committed[-1] < 47
+    done = nexus.index(str(folder), out=str(out), model=model, engine="eager")
+    assert (done.added, done.unchanged, done.total) == (47 - committed[-1], committed[-1], 47)
     opened = Collection.open(out)
     assert len(set(opened.paths)) == opened.count == 47
-    assert np.allclose(opened.vectors, nexus.load(model).embed(opened.paths).vectors, atol=1e-3)
+    assert np.allclose(opened.vectors, nexus.load(model, engine="eager").embed(opened.paths).vectors, atol=1e-5)
 
 
 def test_ctrl_c_leaves_everything_usable(crowd: Crowd, start: Start, model: str, tmp_path: Path) -> None:
