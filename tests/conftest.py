@@ -34,7 +34,7 @@ def _own_cache(
     """No test reads or writes the user's cache, but those that fetch real weights, which share one across runs."""
     if request.node.get_closest_marker("registry") is None:
         monkeypatch.setenv("NEXUS_CACHE", str(tmp_path_factory.mktemp("cache")))
-    for name in ("NEXUS_MIRROR", "NEXUS_OFFLINE", "HF_HUB_OFFLINE"):
+    for name in ("NEXUS_ACCEPT_LICENSES", "NEXUS_MIRROR", "NEXUS_OFFLINE", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
 
 

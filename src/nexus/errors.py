@@ -9,6 +9,7 @@
     │   ├── DownloadError                   the source did not deliver
     │   ├── OfflineError                    not in the cache, and the network is switched off
     │   ├── ChecksumError                   the bytes are not the bytes that were promised
+    │   ├── LicenseError                    the licence forbids commercial use or is gated, and was not accepted
     │   ├── UnsafeFileError                 the file could run code when opened
     │   └── CheckpointMismatchError         keys or shapes differ from the model's
     ├── EngineError (RuntimeError)          a way of running the model is absent or gives other answers
@@ -36,6 +37,7 @@ __all__ = [
     "EngineError",
     "ImageError",
     "InputError",
+    "LicenseError",
     "MissingDependencyError",
     "NexusError",
     "OfflineError",
@@ -94,6 +96,10 @@ class OfflineError(WeightsError):
 
 class ChecksumError(WeightsError):
     """The bytes that arrived are not the bytes that were promised."""
+
+
+class LicenseError(WeightsError):
+    """The weights are under a licence that has to be accepted first; nothing was fetched."""
 
 
 class UnsafeFileError(WeightsError):

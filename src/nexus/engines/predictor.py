@@ -81,7 +81,7 @@ class Predictor:
         workers: decoding processes; None: by the number of usable cores.
         preprocess: replaces the model's own spec, or some of its values (``{"decode": "exact"}``).
         weights: a checkpoint file to read instead of the named model's own sources.
-        mirror: see `NexusModule.from_pretrained`.
+        mirror, accept_license: see `NexusModule.from_pretrained`.
         limits: what an image may cost to decode.
 
     Attributes:
@@ -109,13 +109,15 @@ class Predictor:
         preprocess: PreprocessSpec | Mapping[str, Any] | None = None,
         weights: str | Path | None = None,
         mirror: bool | None = None,
+        accept_license: bool = False,
         limits: Limits | None = None,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("workers", workers)):
             if value is not None and value < 1:
                 raise ConfigError(f"{name} = {value}: must be at least 1")
-        loaded = model if isinstance(model, NexusModule) else load_model(model, weights=weights, mirror=mirror)
-        self.model = loaded.eval()
+        if not isinstance(model, NexusModule):
+            model = load_model(model, weights=weights, mirror=mirror, accept_license=accept_license)
+        self.model = model.eval()
         self.preprocess = _spec(self.model.preprocess, preprocess)
         self._runner = Runner(self.model, self.preprocess, engine=engine, device=device)
         self.engine, self.batch_size, self._limits = engine, batch_size, limits
@@ -352,6 +354,7 @@ def load(
     preprocess: PreprocessSpec | Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
     mirror: bool | None = None,
+    accept_license: bool = False,
 ) -> Predictor:
     """Load a model, ready to take pictures; see `Predictor` for the arguments and errors.
 
@@ -368,6 +371,7 @@ def load(
         preprocess=preprocess,
         weights=weights,
         mirror=mirror,
+        accept_license=accept_license,
     )
 
 

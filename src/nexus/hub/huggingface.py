@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -12,11 +13,12 @@ from typing import Any
 from nexus.errors import DownloadError, OfflineError
 from nexus.hub.download import sha256_of
 from nexus.hub.http import within
+from nexus.hub.licenses import Gate
 from nexus.hub.settings import offline
 from nexus.hub.sources import HuggingFaceSource
 from nexus.results import Progress, ProgressEvent
 
-__all__ = ["cached_file", "download_file", "fetch_repository"]
+__all__ = ["cached_file", "download_file", "fetch_repository", "promised_sha256"]
 
 SECONDS = 4.0
 """How long the hub may take to answer its first question."""
@@ -36,13 +38,14 @@ def cached_file(source: HuggingFaceSource) -> Path | None:
 
 
 def download_file(
-    source: HuggingFaceSource, folder: Path, *, stage: str, progress: Progress | None, again: bool = False
+    source: HuggingFaceSource, folder: Path, *, gate: Gate, stage: str, progress: Progress | None, again: bool = False
 ) -> tuple[Path, dict[str, str]]:
     """Fetch one file into a folder of ours; an unfinished download there is continued.
 
     Args:
         source: repository, file and revision.
         folder: where to.
+        gate: asked about the licence that the hub states, before the first byte.
         stage: of the progress events, which count bytes.
         progress: told of each chunk.
         again: fetch it afresh even if it is there.
@@ -52,12 +55,17 @@ def download_file(
 
     Raises:
         DownloadError: the hub is out of reach or has no such file.
+        LicenseError: the licence has to be accepted, and was not.
     """
     client, endpoint = _client(), _endpoint()
     url = client.hf_hub_url(source.repository, source.file, revision=source.revision, endpoint=endpoint)
-    with _explaining():
+    remedy = f". Agree to its terms at {source.page}, and give your token: HF_TOKEN" if source.gated else ""
+    with _explaining(after=remedy):
         # Asked first, without the client's retries: a hub that is out of reach is given up within seconds.
         about = within(SECONDS, lambda: client.get_hf_file_metadata(url, timeout=SECONDS, endpoint=endpoint))
+    license, gated = _terms(client, source, endpoint)
+    gate.check(license, gated=gated, source=f"the card of {source.repository}", page=source.page)
+    with _explaining():
         path = client.hf_hub_download(
             source.repository,
             source.file,
@@ -68,11 +76,19 @@ def download_file(
             force_download=again,
             tqdm_class=_bar(stage, progress),
         )
-    facts = {"commit": about.commit_hash, "etag": about.etag, "license": _license(client, source, endpoint)}
+    facts = {"commit": about.commit_hash, "etag": about.etag, "license": license}
     return Path(path), {key: value for key, value in facts.items() if value}
 
 
-def fetch_repository(repository: str, *, revision: str | None = None, progress: Progress | None = None) -> Path:
+def promised_sha256(metadata: Mapping[str, str]) -> str | None:
+    """Return the sha256 that the hub promises: large files have it as their etag, small ones another hash."""
+    etag = metadata.get("etag", "")
+    return etag if re.fullmatch(r"[0-9a-f]{64}", etag) else None
+
+
+def fetch_repository(
+    repository: str, *, revision: str | None = None, accept_license: bool = False, progress: Progress | None = None
+) -> Path:
     """Fetch what a model consists of: ``config.json``, ``preprocessor_config.json`` and the weights.
 
     Safetensors are taken; only a repository that has none gives its ``pytorch_model.bin``, which is then read
@@ -81,6 +97,7 @@ def fetch_repository(repository: str, *, revision: str | None = None, progress: 
     Args:
         repository: ``owner/name``.
         revision: commit, tag or branch.
+        accept_license: fetch it even if its licence forbids commercial use or is gated.
         progress: told of each chunk.
 
     Returns:
@@ -89,6 +106,7 @@ def fetch_repository(repository: str, *, revision: str | None = None, progress: 
     Raises:
         OfflineError: it is not cached, and the network is switched off.
         DownloadError: the hub is out of reach, or has no such repository.
+        LicenseError: the licence that its card states has to be accepted; nothing was fetched.
     """
     client, endpoint = _client(), _endpoint()
     if offline():
@@ -103,6 +121,11 @@ def fetch_repository(repository: str, *, revision: str | None = None, progress: 
     with _explaining(f"Hugging Face {repository}: ", f". {REMEDY}"):
         info = within(SECONDS, lambda: api.model_info(repository, revision=revision, timeout=SECONDS))
     names = _wanted([sibling.rfilename for sibling in info.siblings or ()], repository)
+    cached = (client.try_to_load_from_cache(repository, name, _cache(), revision=info.sha) for name in names)
+    if not all(isinstance(file, str) for file in cached):
+        license, gated = _stated(info)
+        page = f"https://huggingface.co/{repository}"
+        Gate(repository, accept_license, progress).check(license, gated=gated, source="its card", page=page)
     with _explaining(f"Hugging Face {repository}: "):
         paths = [
             client.hf_hub_download(
@@ -162,14 +185,19 @@ def _explaining(before: str = "", after: str = "") -> Iterator[None]:
         raise DownloadError(f"{before}{type(error).__name__}: {reason}{after}") from error
 
 
-def _license(client: ModuleType, source: HuggingFaceSource, endpoint: str | None) -> str | None:
-    """The licence on the model card; not worth failing for."""
+def _terms(client: ModuleType, source: HuggingFaceSource, endpoint: str | None) -> tuple[str | None, bool]:
+    """The licence on the model card, and whether the repository is gated; not worth failing for."""
     try:
-        info = client.HfApi(endpoint=endpoint).model_info(source.repository, timeout=SECONDS)
+        return _stated(client.HfApi(endpoint=endpoint).model_info(source.repository, timeout=SECONDS))
     except Exception:  # noqa: BLE001
-        return None
-    stated = (info.card_data or {}).get("license")
-    return stated if isinstance(stated, str) else None
+        return None, False
+
+
+def _stated(info: Any) -> tuple[str | None, bool]:
+    card = info.card_data or {}
+    names = (card.get("license"), card.get("license_name"))  # a licence "other" has its own name beside it
+    named = [name for name in names if isinstance(name, str) and name != "other"]
+    return named[0] if named else None, bool(info.gated)
 
 
 def _bar(stage: str, progress: Progress | None) -> Any:

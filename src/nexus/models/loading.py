@@ -36,6 +36,7 @@ def load_model(
     *,
     weights: str | Path | None = None,
     mirror: bool | None = None,
+    accept_license: bool = False,
     progress: Progress | None = None,
 ) -> NexusModule:
     """Build a model of whatever class `source` names; see `NexusModule.from_pretrained`."""
@@ -48,9 +49,21 @@ def load_model(
             f"from_pretrained(NAME, weights={str(source)!r})"
         )
     elif isinstance(source, str) and REPOSITORY.fullmatch(source) and source not in registry.list_models():
-        model = _from_folder(hub.fetch_repository(source))
+        model = _from_folder(hub.fetch_repository(source, accept_license=accept_license, progress=progress))
     else:
-        model = _from_variant(registry.variant(str(source)), weights, mirror, progress)
+        variant = registry.variant(str(source))
+        if weights is None:
+            path = hub.fetch(
+                variant.weights,
+                name=variant.name,
+                license=variant.license,
+                accept_license=accept_license,
+                mirror=mirror,
+                progress=progress,
+            )
+        else:
+            path = Path(weights).expanduser()
+        model = _from_variant(variant, path, str(weights or variant.name))
     return model.eval()
 
 
@@ -77,15 +90,9 @@ def save_model(model: NexusModule, folder: str | Path) -> Path:
     return folder
 
 
-def _from_variant(
-    variant: registry.Variant, weights: str | Path | None, mirror: bool | None, progress: Progress | None
-) -> NexusModule:
+def _from_variant(variant: registry.Variant, file: Path, source: str) -> NexusModule:
     model = _build(variant.class_name, variant.config)
-    if weights is None:
-        path = hub.fetch(variant.weights, name=variant.name, mirror=mirror, progress=progress)
-    else:
-        path = Path(weights).expanduser()
-    load_converted(model, hub.read_tensors(path), variant.family, str(weights or variant.name))
+    load_converted(model, hub.read_tensors(file), variant.family, source)
     model.variant, model.preprocess = variant.name, PreprocessSpec.parse(variant.preprocess)
     model.labels = load_labels(variant.labels) if variant.labels else None
     return model
