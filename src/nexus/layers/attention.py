@@ -48,9 +48,7 @@ class Attention(nn.Module):
         Returns:
             Mixed tokens (B, N, D), and weights (B, heads, N, N) whose rows sum to 1, or None.
         """
-        batch, length, dim = x.shape
-        qkv = self.qkv(x).reshape(batch, length, 3, self.num_heads, self.head_dim)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, head_dim)
+        query, key, value = self.project(x)
         rate = self.attention_dropout if self.training else 0.0
         weights = None
         if return_weights:
@@ -58,5 +56,12 @@ class Attention(nn.Module):
             mixed = F.dropout(weights, rate) @ value
         else:
             mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=rate)
-        mixed = mixed.transpose(1, 2).reshape(batch, length, dim)  # heads side by side again
+        mixed = mixed.transpose(1, 2).flatten(2)  # heads side by side again
         return self.dropout(self.proj(mixed)), weights
+
+    def project(self, x: Float[Tensor, "b n d"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return query, key and value, each (B, heads, N, head_dim): what a family with other projections overrides."""
+        batch, length, _ = x.shape
+        qkv = self.qkv(x).reshape(batch, length, 3, self.num_heads, self.head_dim)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return query, key, value
