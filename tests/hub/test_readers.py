@@ -41,7 +41,7 @@ def test_safetensors(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
     assert_same(read_tensors(tmp_path / "m.safetensors"), state)
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt"])
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt", ".pth.tar"])
 @pytest.mark.parametrize("legacy", [False, True])
 def test_torch(tmp_path: Path, state: dict[str, torch.Tensor], suffix: str, legacy: bool) -> None:
     torch.save(state, tmp_path / f"m{suffix}", _use_new_zipfile_serialization=not legacy)
@@ -49,7 +49,13 @@ def test_torch(tmp_path: Path, state: dict[str, torch.Tensor], suffix: str, lega
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": {"params": s}}, lambda s: {"anything": s}]
+    "wrap",
+    [
+        lambda s: {"state_dict": s, "epoch": 3},
+        lambda s: {"model": {"params": s}},
+        lambda s: {"anything": s},
+        lambda s: {"predictor": {}, "encoder": s, "epoch": 3},
+    ],
 )
 def test_torch_nested(tmp_path: Path, state: dict[str, torch.Tensor], wrap) -> None:
     torch.save(wrap(state), tmp_path / "m.pth")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from _transformers import assert_equal_encoders, randomised, through_folder
 from golden.formula import formula_images, formula_state
-from golden.make_vit import IMAGE_SIZES
+from golden.make_dinov2 import IMAGE_SIZES
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
@@ -116,7 +116,7 @@ def test_what_cannot_be_translated_is_named(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-# -- golden files of `golden/make_vit.py` ------------------------------------------------------------------------------
+# -- golden files of `golden/make_dinov2.py` ---------------------------------------------------------------------------
 
 TINY: dict[str, Any] = {"embed_dim": 48, "num_layers": 2, "num_heads": 3}
 REGISTERS: dict[str, Any] = {"num_registers": 4, "interpolate_offset": 0.0, "interpolate_antialias": True}

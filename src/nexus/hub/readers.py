@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_tensors", "shard_names", "write_safetensors"]
 
-NESTED = ("state_dict", "model_state_dict", "model", "params_ema", "params", "teacher", "ema", "module")
+NESTED = ("state_dict", "model_state_dict", "model", "params_ema", "params", "teacher", "ema", "module", "encoder")
 """Where training scripts put the state dict inside a checkpoint, in order of preference."""
 
 
@@ -24,7 +24,7 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     """Read a checkpoint into a flat dict.
 
     Args:
-        path: ``.safetensors``; ``.pt``, ``.pth``, ``.bin`` or ``.ckpt`` (tensors only, by
+        path: ``.safetensors``; ``.pt``, ``.pth``, ``.bin``, ``.ckpt`` or ``.pth.tar`` (tensors only, by
             `torch.load(weights_only=True)`); ``.onnx``; ``.npz``; a TensorFlow.js ``model.json`` beside its shards; or
             a folder that holds ``model.safetensors``, ``model.safetensors.index.json`` or ``pytorch_model.bin``.
 
@@ -315,6 +315,7 @@ READERS = {
     ".pth": _read_torch,
     ".bin": _read_torch,
     ".ckpt": _read_torch,
+    ".tar": _read_torch,  # as in .pth.tar, which is no archive but a habit
     ".onnx": _read_onnx,
     ".npz": _read_npz,
     ".json": _read_tfjs,

@@ -143,7 +143,8 @@ def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule
 
 def load_converted(model: NexusModule, state: State, family: str, source: str) -> NexusModule:
     """Load a checkpoint of any layout that the family reads (our own included), strictly."""
-    if model.state_dict().keys() - set(model.optional_keys) <= state.keys():
+    own = model.state_dict().keys()
+    if own - set(model.optional_keys) <= state.keys() <= own:
         return model.load_tensors(state, source)
     formats = registry.converter(family).FORMATS
     layout = formats[detect_format(state, formats, source)]

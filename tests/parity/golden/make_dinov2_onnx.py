@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
-from make_vit import formula_images
+from formula import formula_images
 from safetensors.torch import save_file
 
 HERE = Path(__file__).parent

@@ -1,51 +1,42 @@
-"""Make the golden files of ViT and DINOv2.
+"""Make the golden files of ViT, MAE and I-JEPA.
 
-    python tests/parity/golden/make_vit.py DINOV2_CHECKOUT [dinov2_vits14.onnx]
+    python tests/parity/golden/make_vit.py IJEPA_CHECKOUT
 
-Needs timm and a checkout of facebookresearch/dinov2; the files here were made with timm 1.0.31, dinov2 at b8931f7 and
-torch 2.13.0. The ONNX file is the one that `dinov2_vits14` names as its package source.
+Needs timm and a checkout of facebookresearch/ijepa; the files here were made with timm 1.0.31, ijepa at 52c1ae9 and
+torch 2.13.0. MAE's own code needs timm 0.3.2; its classifiers are timm's ViT with ``global_pool="avg"``, under the same
+names.
 
-`<family>_outputs.safetensors`: what the other implementations answer, for small models, and for DINOv2 also the
-authors' position embeddings at several sizes. Weights and inputs are not stored: they follow from keys and shapes
-(`formula_state`), with a generator whose numbers never change.
-`<family>_keys.json.gz`: library -> our variant -> key -> shape, of the models built on the meta device.
+`vit_outputs.safetensors`: what the other implementations answer, for small models. Weights and inputs are not stored:
+they follow from keys and shapes (`formula_state`), with a generator whose numbers never change.
+`vit_keys.json.gz`: library -> our variant -> key -> shape, of the models built on the meta device.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
-from formula import filled, formula_images, formula_state, read_keys, shapes_of, write_keys
+from formula import filled, formula_images, formula_state, shapes_of, write_keys
 from torch import Tensor, nn
 
 HERE = Path(__file__).parent
 
-DINOV2_SIZES = {"s": "small", "b": "base", "l": "large", "g": "giant"}
+SMALL: dict[str, Any] = {"embed_dim": 48, "depth": 2, "num_heads": 3, "img_size": 64, "num_classes": 7}
 
-TIMM_TINY: dict[str, dict[str, Any]] = {
-    "vit_small_patch16_224": {"img_size": 64, "num_classes": 7},
-    "vit_small_patch14_dinov2": {"img_size": 56},
-    "vit_small_patch14_reg4_dinov2": {"img_size": 56},
-    "vit_giant_patch14_dinov2": {"img_size": 56},
+SIZES = {"b": "base", "l": "large", "h": "huge"}
+
+IJEPA = {
+    "ijepa_vith14.in1k": ("huge", 14, 224),
+    "ijepa_vith14.in22k": ("huge", 14, 224),
+    "ijepa_vith16_448.in1k": ("huge", 16, 448),
+    "ijepa_vitg16.in22k": ("giant", 16, 224),
 }
-"""timm models that are made small, with arguments beside `SMALL`."""
-
-SMALL: dict[str, Any] = {"embed_dim": 48, "depth": 2, "num_heads": 3}
-
-FACEBOOK_TINY: dict[str, dict[str, Any]] = {
-    "dinov2_vits14": {},
-    "dinov2_vits14_reg": {"num_register_tokens": 4, "interpolate_antialias": True, "interpolate_offset": 0.0},
-    "dinov2_vitg14": {"ffn_layer": "swiglufused"},
-}
-
-IMAGE_SIZES = ((518, 518), (224, 224), (126, 322), (322, 126), (14, 700))
-"""The stored grid, the usual size, and odd ones (height, width)."""
 
 
 def flax_state(dim: int, depth: int, heads: int, patch: int, grid: int, classes: int) -> dict[str, Tensor]:
@@ -72,88 +63,91 @@ def flax_state(dim: int, depth: int, heads: int, patch: int, grid: int, classes:
 # -- the rest runs only where the other implementations are -----------------------------------------------------------
 
 
-def main(checkout: Path, onnx_file: Path | None) -> None:
-    sys.path.insert(0, str(checkout))
+def main(ijepa_checkout: Path) -> None:
+    sys.path.insert(0, str(ijepa_checkout))
     import timm
 
-    vits = [n for n in timm.list_models("vit_*_patch*_*") if n in VIT_NAMES]
-    dinov2_names = {f"dinov2_vit{k}14": f"vit_{size}_patch14_dinov2" for k, size in DINOV2_SIZES.items()}
-    dinov2_names |= {f"dinov2_vit{k}14_reg": f"vit_{size}_patch14_reg4_dinov2" for k, size in DINOV2_SIZES.items()}
-    write_keys("vit", {"timm": {name: shapes_of(lambda name=name: timm.create_model(name)) for name in vits}})
-    keys = {
-        "facebook": {name: shapes_of(lambda name=name: facebook(name)) for name in dinov2_names},
-        "timm": {n: shapes_of(lambda t=t: timm.create_model(t)) for n, t in dinov2_names.items()},
-        "onnx": {"dinov2_vits14": onnx_shapes(onnx_file)} if onnx_file else read_keys("dinov2")["onnx"],
-    }
-    write_keys("dinov2", keys)
+    write_keys("vit", {"timm": timm_keys(timm), "facebook": facebook_keys(timm)})
     write_outputs(timm)
 
 
-VIT_NAMES = {
-    *(f"vit_{size}_patch16_{side}" for size in ("tiny", "small", "base", "large") for side in (224, 384)),
-    *(f"vit_{size}_patch32_{side}" for size in ("small", "base", "large") for side in (224, 384)),
-    "vit_huge_patch14_224",
-}
+def timm_keys(timm: Any) -> dict[str, dict[str, list[int]]]:
+    """The keys of every variant that timm has under a tag, and of the architectures of those without."""
+
+    def shapes(name: str) -> dict[str, list[int]]:
+        classes = timm.get_pretrained_cfg(name).num_classes
+        return shapes_of(lambda: timm.create_model(name, num_classes=classes))
+
+    tagged = [name for name in timm.list_pretrained("vit_*_patch*") if ".augreg" in name and "patch8" not in name]
+    untagged = [
+        name
+        for size in SIZES.values()
+        for name in timm.list_models([f"vit_{size}_patch{patch}_{side}" for patch in (16, 32) for side in (224, 384)])
+    ]
+    keys = {name: shapes(name) for name in [*tagged, *untagged]}
+    for letter, size in SIZES.items():
+        patch = 14 if size == "huge" else 16
+        keys[f"mae_vit{letter}{patch}"] = shapes(f"vit_{size}_patch{patch}_224.mae")
+    for name, (size, patch, side) in IJEPA.items():
+        keys[name] = shapes(f"vit_{size}_patch{patch}_gap_{side}.{name.rpartition('.')[2]}_ijepa")
+    return keys
+
+
+def facebook_keys(timm: Any) -> dict[str, dict[str, list[int]]]:
+    """The authors' layouts of MAE's classifiers and of I-JEPA's encoders."""
+    keys = {}
+    for letter, size in SIZES.items():
+        patch = 14 if size == "huge" else 16
+        architecture = f"vit_{size}_patch{patch}_224"
+        keys[f"mae_vit{letter}{patch}.ft_in1k"] = shapes_of(
+            lambda name=architecture: timm.create_model(name, global_pool="avg", num_classes=1000)
+        )
+    for name, (size, patch, side) in IJEPA.items():
+        found = shapes_of(lambda size=size, patch=patch, side=side: ijepa(f"vit_{size}", patch, side))
+        keys[name] = {f"module.{key}": shape for key, shape in found.items()}
+    return keys
+
+
+def ijepa(architecture: str, patch: int, side: int) -> nn.Module:
+    """Build an encoder with the authors' own code, which wants a few real numbers on the meta device too."""
+    from src.models import vision_transformer
+
+    linspace = mock.patch.object(torch, "linspace", partial(torch.linspace, device="cpu"))
+    positions = mock.patch.object(
+        vision_transformer, "get_2d_sincos_pos_embed", lambda dim, grid, **_: np.zeros((grid * grid, dim))
+    )
+    with linspace, positions:
+        return getattr(vision_transformer, architecture)(patch_size=patch, img_size=[side])
 
 
 def write_outputs(timm: Any) -> None:
     from safetensors.torch import save_file
+    from src.models.vision_transformer import VisionTransformer
 
-    found: dict[str, dict[str, Tensor]] = {"vit": {}, "dinov2": {}}
-    for name, changes in TIMM_TINY.items():
-        family = "dinov2" if "dinov2" in name else "vit"
-        model = filled(timm.create_model(name, **SMALL, **changes))
-        x = formula_images((changes["img_size"], changes["img_size"]))
-        with torch.no_grad():
-            found[family][f"timm.{name}"] = model(x) if family == "vit" else model.forward_features(x)
-    found["vit"]["flax"] = flax_logits(timm)
-    for name, changes in FACEBOOK_TINY.items():
-        model = filled(facebook(name, embed_dim=48, depth=2, num_heads=3))
-        for size in ((56, 56), (42, 98)):
-            with torch.no_grad():
-                answer = model.forward_features(formula_images(size))
-            for key in ("x_norm_clstoken", "x_norm_regtokens", "x_norm_patchtokens"):
-                found["dinov2"][f"facebook.{name}.{size[0]}x{size[1]}.{key}"] = answer[key].clone()
-        if not changes.get("ffn_layer"):
-            for height, width in IMAGE_SIZES:
-                positions = model.interpolate_pos_encoding(torch.zeros(1, 1 + height * width // 196, 48), height, width)
-                # a few channels say it all: each is resampled like every other
-                found["dinov2"][f"positions.{name}.{height}x{width}"] = positions[:, 1:, :4].detach().clone()
-    for family, tensors in found.items():
-        save_file(tensors, HERE / f"{family}_outputs.safetensors")
-
-
-def facebook(name: str, **changes: Any) -> nn.Module:
-    """Build with the authors' own code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # xFormers is not needed
-        from dinov2.hub import backbones
-        from dinov2.models import vision_transformer
-
-    if not changes:
-        return getattr(backbones, name)(pretrained=False)
-    return vision_transformer.DinoVisionTransformer(
-        img_size=518, patch_size=14, init_values=1.0, block_chunks=0, **changes, **FACEBOOK_TINY[name]
+    build = partial(timm.create_model, "vit_small_patch16_224", **SMALL)
+    images = formula_images((64, 64))
+    theirs = VisionTransformer(
+        img_size=[64], embed_dim=48, depth=2, num_heads=3, norm_layer=partial(nn.LayerNorm, eps=1e-6)
     )
+    with torch.no_grad():
+        found = {
+            "timm.cls": filled(build())(images),
+            "timm.mean": filled(build(global_pool="avg", class_token=False, fc_norm=False))(images),
+            "timm.mean_norm": filled(build(global_pool="avg"))(images),
+            "ijepa": filled(theirs)(images),
+            "flax": flax_logits(build(), images),
+        }
+    save_file(found, HERE / "vit_outputs.safetensors")
 
 
-def flax_logits(timm: Any) -> Tensor:
+def flax_logits(model: Any, images: Tensor) -> Tensor:
     """What timm answers after reading the authors' ``.npz`` layout."""
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         np.savez(file, **{key: tensor.numpy() for key, tensor in flax_state(48, 2, 3, 16, 4, 7).items()})
         file.flush()
-        model = timm.create_model("vit_small_patch16_224", **SMALL, img_size=64, num_classes=7)
         model.load_pretrained(file.name)
-    with torch.no_grad():
-        return model.eval()(formula_images((64, 64)))
-
-
-def onnx_shapes(path: Path) -> dict[str, list[int]]:
-    """Names and shapes as `nexus.hub.read_tensors` gives them, which names what ONNX leaves without a name."""
-    from nexus.hub import read_tensors
-
-    return {key: list(tensor.shape) for key, tensor in read_tensors(path).items()}
+    return model.eval()(images)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(Path(sys.argv[1]))

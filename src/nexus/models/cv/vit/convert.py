@@ -41,8 +41,22 @@ TRANSFORMERS: dict[str, str | None] = {
     "layers.{}.mlp": "blocks.{}.mlp",
     "layernorm": "norm",
     "pooler": None,  # a tanh layer that was never pre-trained
+    "decoder": None,  # of MAE's pre-training
     "classifier": "head",
 }
+
+TIMM: dict[str, str | None] = {
+    "fc_norm": "norm",  # the one norm behind the blocks, where it stands behind the mean
+    "pre_logits": None,  # a tanh layer between the class token and the head of pre-training
+    # MAE's decoder
+    "mask_token": None,
+    "decoder_embed": None,
+    "decoder_pos_embed": None,
+    "decoder_blocks": None,
+    "decoder_norm": None,
+    "decoder_pred": None,
+}
+"""timm's names are ours, but for these; they are those of the authors of MAE and I-JEPA too."""
 
 FLAX: dict[str, str | None] = {
     "cls": "cls_token",
@@ -57,12 +71,14 @@ FLAX: dict[str, str | None] = {
     "Transformer.encoderblock_{}.MlpBlock_3.Dense_0": "blocks.{}.mlp.fc1",
     "Transformer.encoderblock_{}.MlpBlock_3.Dense_1": "blocks.{}.mlp.fc2",
     "Transformer.encoder_norm": "norm",
+    "pre_logits": None,
 }
 
 
 def from_transformers(state: State, _config: VisionTransformerConfig) -> dict[str, Tensor]:
-    """Convert `ViTModel` and `ViTForImageClassification`."""
-    plain = {key.replace("encoder.layer.", "layers.", 1): tensor for key, tensor in strip_prefix(state, "vit.").items()}
+    """Convert `ViTModel`, `ViTMAEModel`, `IJepaModel`, their classifiers and `ViTMAEForPreTraining`."""
+    bare = strip_prefix(strip_prefix(state, "vit."), "ijepa.")
+    plain = {key.replace("encoder.layer.", "layers.", 1): tensor for key, tensor in bare.items()}
     return fuse_qkv(rename(plain, TRANSFORMERS), "blocks.{}.attn")
 
 
@@ -80,8 +96,8 @@ def from_flax(state: State, _config: VisionTransformerConfig) -> dict[str, Tenso
 
 
 def from_timm(state: State, _config: VisionTransformerConfig) -> dict[str, Tensor]:
-    """Return timm's tensors: our names are theirs."""
-    return dict(state)
+    """Convert timm's layout, which MAE's authors use too, and those of I-JEPA behind ``module.``."""
+    return rename(strip_prefix(state, "module."), TIMM)
 
 
 def _torch_layout(key: str, tensor: Tensor) -> Tensor:
@@ -97,7 +113,7 @@ def _torch_layout(key: str, tensor: Tensor) -> Tensor:
 
 
 FORMATS = {
-    "transformers": CheckpointFormat("embeddings.cls_token", from_transformers),
+    "transformers": CheckpointFormat("embeddings.patch_embeddings.projection.weight", from_transformers),
     "flax": CheckpointFormat("Transformer/posembed_input/pos_embedding", from_flax),
     "timm": CheckpointFormat("patch_embed.proj.weight", from_timm),
 }
@@ -105,17 +121,20 @@ FORMATS = {
 
 
 def config_from_huggingface(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate a ``config.json`` of the model type ``vit``.
+    """Translate a ``config.json`` of the model types ``vit``, ``vit_mae`` and ``ijepa``.
 
     Raises:
         ConfigError: a value that our model does not have, named.
     """
     require_value(described, "hidden_act", "gelu")
+    class_token = described["model_type"] != "ijepa"
     return {
         "image_size": square_side(described, "image_size"),
         "patch_size": square_side(described, "patch_size"),
         "in_channels": described["num_channels"],
         "num_classes": huggingface_classes(described),
+        "class_token": class_token,
+        "pool": "cls" if class_token else "mean",
         "embed_dim": described["hidden_size"],
         "num_layers": described["num_hidden_layers"],
         "num_heads": described["num_attention_heads"],

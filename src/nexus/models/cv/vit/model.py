@@ -28,7 +28,10 @@ class VisionTransformerConfig(Config):
         patch_size: side of a patch in pixels.
         in_channels: channels of the images.
         num_classes: outputs of the linear head; 0: no head, and no logits.
-        pool: what the head reads: the class token, or the mean of the patch tokens (Beyer et al. 2022).
+        class_token: whether a class token stands before the patch tokens; I-JEPA has none.
+        pool: what the head reads: the final class token; the mean of the final patch tokens (I-JEPA; Beyer et al.
+            2022); or that mean taken before the last norm, which then normalises it alone (``"mean_norm"``: MAE's
+            fine-tuned classifiers).
         embed_dim: width D of the tokens.
         num_layers: number of blocks.
         num_heads: attention heads per block.
@@ -43,7 +46,8 @@ class VisionTransformerConfig(Config):
     patch_size: PositiveInt = 16
     in_channels: PositiveInt = 3
     num_classes: NonNegativeInt = 1000
-    pool: Literal["cls", "mean"] = "cls"
+    class_token: bool = True
+    pool: Literal["cls", "mean", "mean_norm"] = "cls"
     embed_dim: PositiveInt = 768
     num_layers: PositiveInt = 12
     num_heads: PositiveInt = 12
@@ -62,12 +66,19 @@ class VisionTransformerConfig(Config):
             raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of num_heads = {self.num_heads}")
         return self
 
+    @model_validator(mode="after")
+    def _poolable(self) -> VisionTransformerConfig:
+        if self.pool == "cls" and not self.class_token:
+            raise ValueError('pool = "cls" needs class_token = True; without one, pool = "mean"')
+        return self
+
 
 class VisionTransformer(WeightInitMixin, NexusModule):
     """The vision transformer, an encoder with a linear head.
 
-    `forward` gives `embeddings` (B, D) (what the head reads), `tokens` (B, N, D), `features`, `pyramid` of one level,
-    `logits` where there is a head, `attentions` if asked for, and in `aux` the ``prefix_tokens`` of every block.
+    `forward` gives `embeddings` (B, D) (what the head reads), `tokens` (B, N, D) (not normalised with
+    ``pool="mean_norm"``), `features`, `pyramid` of one level, `logits` where there is a head, `attentions` if asked
+    for, and, where there is a class token, in `aux` the ``prefix_tokens`` of every block.
     """
 
     Config = VisionTransformerConfig
@@ -77,8 +88,9 @@ class VisionTransformer(WeightInitMixin, NexusModule):
         super().__init__(config)
         c: VisionTransformerConfig = self.config
         self.patch_embed = PatchEmbed(c.in_channels, c.embed_dim, c.patch_size)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, c.embed_dim))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (c.image_size // c.patch_size) ** 2, c.embed_dim))
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, c.embed_dim)) if c.class_token else None
+        positions = self.num_prefix + (c.image_size // c.patch_size) ** 2
+        self.pos_embed = nn.Parameter(torch.zeros(1, positions, c.embed_dim))
         self.dropout = nn.Dropout(c.dropout)
         self.blocks = nn.ModuleList(build_block(c, rate) for rate in linear_rates(c.drop_path, c.num_layers))
         self.norm = nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps)
@@ -102,18 +114,33 @@ class VisionTransformer(WeightInitMixin, NexusModule):
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images)
         x, trace = self.run_blocks(x, wanted)
-        x = self.norm(x)
-        found = encoder_outputs(x, trace, prefix=1, grid=grid, stride=self.config.patch_size)
-        found["embeddings"] = x[:, 0] if self.config.pool == "cls" else found["tokens"].mean(1)
+        if self.config.pool != "mean_norm":
+            x = self.norm(x)
+        found = encoder_outputs(x, trace, prefix=self.num_prefix, grid=grid, stride=self.config.patch_size)
+        found["embeddings"] = self.pool(x)
         return self.finish(found, wanted)
 
+    @property
+    def num_prefix(self) -> int:
+        """P: how many tokens stand before those of the patches."""
+        return int(self.config.class_token)
+
     def embed(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b tokens d"], tuple[int, int]]:
-        """Turn images into the tokens that enter the first block, (B, 1 + N, D), and the grid of the N patches."""
+        """Turn images into the tokens that enter the first block, (B, P + N, D), and the grid of the N patches."""
         x = self.patch_embed(images)
         grid = (x.shape[-2], x.shape[-1])
-        x = x.flatten(2).transpose(1, 2) + resample_positions(self.pos_embed[:, 1:], grid)  # (B, N, D)
-        cls = self.cls_token + self.pos_embed[:, :1]
-        return self.dropout(torch.cat([cls.expand(x.shape[0], -1, -1), x], dim=1)), grid
+        x = x.flatten(2).transpose(1, 2) + resample_positions(self.pos_embed[:, self.num_prefix :], grid)  # (B, N, D)
+        if self.cls_token is not None:
+            cls = self.cls_token + self.pos_embed[:, :1]
+            x = torch.cat([cls.expand(x.shape[0], -1, -1), x], dim=1)
+        return self.dropout(x), grid
+
+    def pool(self, x: Float[Tensor, "b tokens d"]) -> Float[Tensor, "b d"]:
+        """Return what the head reads, (B, D), of the tokens (B, P + N, D)."""
+        if self.config.pool == "cls":
+            return x[:, 0]
+        mean = x[:, self.num_prefix :].mean(1)
+        return self.norm(mean) if self.config.pool == "mean_norm" else mean
 
 
 def build_block(c: VisionTransformerConfig, drop_path: float) -> Block:
@@ -125,6 +152,6 @@ def build_block(c: VisionTransformerConfig, drop_path: float) -> Block:
         nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps),
         attention,
         nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps),
-        Mlp(c.embed_dim, int(c.embed_dim * c.mlp_ratio), dropout=c.dropout),
+        Mlp(c.embed_dim, round(c.embed_dim * c.mlp_ratio), dropout=c.dropout),
         drop_path=drop_path,
     )

@@ -1,9 +1,16 @@
-"""Named weights of ViT: data only.
+"""Named weights of ViT, and of MAE and I-JEPA, which train the same network: data only.
 
-``vit_*`` without a tag: the conversions in the authors' Hugging Face organisation, pre-trained on ImageNet-21k and,
-unless named ``_in21k``, fine-tuned on ImageNet-1k. With a tag: "How to train your ViT?", file names, preprocessing and
-licence as timm 1.0.31 states them in its `default_cfgs`, which also states the licence of the others (``orig_in21k``).
-No hash was computed here. Citations: the BibTeX of the authors' README (google-research/vision_transformer).
+Where the facts were read:
+- ``vit_*`` without a tag: the conversions in the authors' Hugging Face organisation, pre-trained on ImageNet-21k and,
+  unless named ``_in21k``, fine-tuned on ImageNet-1k; their licence as timm states it (``orig_in21k``).
+- ``.augreg*``, "How to train your ViT?": file names, preprocessing and licence from `default_cfgs` of timm 1.0.31;
+  accuracies from ``results/results-imagenet.csv`` of huggingface/pytorch-image-models at aa4b585.
+- ``mae_*``: files, licence and accuracies from README.md and FINETUNE.md of facebookresearch/mae at efb2a80, which
+  says CC-BY-NC 4.0, and preprocessing from its ``util/datasets.py``; timm repositories from `default_cfgs`.
+  ``facebook/vit-mae-*`` is no source: transformers' ``convert_vit_mae_to_pytorch.py`` reads ``mae_visualize_*``.
+- ``ijepa_*``: files from README.md of facebookresearch/ijepa at 52c1ae9, which are CC-BY-NC 4.0; that the Hugging Face
+  repositories are their ``encoder``, from transformers' ``convert_ijepa_to_hf.py``; preprocessing from `default_cfgs`.
+- citations: the BibTeX of the authors' READMEs. No hash was computed here.
 """
 
 from __future__ import annotations
@@ -12,7 +19,7 @@ from typing import Any
 
 CLASSES = ("VisionTransformer",)
 
-HUGGINGFACE = {"vit": "VisionTransformer"}
+HUGGINGFACE = {"vit": "VisionTransformer", "vit_mae": "VisionTransformer", "ijepa": "VisionTransformer"}
 
 CITATION: tuple[dict[str, Any], ...] = (
     {
@@ -47,6 +54,27 @@ CITATION: tuple[dict[str, Any], ...] = (
         "year": 2021,
         "arxiv": "2106.10270",
     },
+    {
+        "title": "Masked Autoencoders Are Scalable Vision Learners",
+        "authors": ("Kaiming He", "Xinlei Chen", "Saining Xie", "Yanghao Li", "Piotr Dollár", "Ross Girshick"),
+        "year": 2021,
+        "arxiv": "2111.06377",
+    },
+    {
+        "title": "Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture",
+        "authors": (
+            "Mahmoud Assran",
+            "Quentin Duval",
+            "Ishan Misra",
+            "Piotr Bojanowski",
+            "Pascal Vincent",
+            "Michael Rabbat",
+            "Yann LeCun",
+            "Nicolas Ballas",
+        ),
+        "year": 2023,
+        "arxiv": "2301.08243",
+    },
 )
 
 SQUASH_224: dict[str, Any] = {
@@ -59,6 +87,11 @@ SQUASH_224: dict[str, Any] = {
 SQUASH_384: dict[str, Any] = {**SQUASH_224, "resize": (384, 384)}
 CROP_224: dict[str, Any] = {**SQUASH_224, "resize": 248, "crop": (224, 224), "interpolation": "bicubic"}
 CROP_384: dict[str, Any] = {**SQUASH_224, "resize": 384, "crop": (384, 384), "interpolation": "bicubic"}
+MAE_CROP: dict[str, Any] = {"resize": 256, "crop": (224, 224), "interpolation": "bicubic"}
+IJEPA_CROP_224: dict[str, Any] = {"resize": 248, "crop": (224, 224), "interpolation": "bicubic"}
+IJEPA_CROP_448: dict[str, Any] = {"resize": 448, "crop": (448, 448), "interpolation": "bicubic"}
+
+RESULTS = "timm's results/results-imagenet.csv"
 
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"embed_dim": 192, "num_layers": 12, "num_heads": 3},
@@ -66,8 +99,9 @@ SIZES: dict[str, dict[str, Any]] = {
     "base": {"embed_dim": 768, "num_layers": 12, "num_heads": 12},
     "large": {"embed_dim": 1024, "num_layers": 24, "num_heads": 16},
     "huge": {"embed_dim": 1280, "num_layers": 32, "num_heads": 16},
+    "giant": {"embed_dim": 1408, "num_layers": 40, "num_heads": 16, "mlp_ratio": 48 / 11},
 }
-"""Table 1 of the paper; tiny and small from "How to train your ViT?"."""
+"""Table 1 of the paper; tiny and small from "How to train your ViT?"; giant from I-JEPA's code."""
 
 AUTHORS: tuple[tuple[str, int, int, int], ...] = (
     ("base", 16, 224, 1000),
@@ -84,18 +118,52 @@ AUTHORS: tuple[tuple[str, int, int, int], ...] = (
 )
 """Size, patch, image side and classes of what the authors' organisation publishes; 0: pre-trained only (``_in21k``)."""
 
-AUGREG: tuple[tuple[str, int, int, str, str], ...] = (
-    ("tiny", 16, 224, "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0", "0.03"),
-    ("tiny", 16, 384, "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0", "0.03"),
-    ("small", 16, 224, "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03"),
-    ("small", 16, 384, "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03"),
-    ("small", 32, 224, "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03"),
-    ("small", 32, 384, "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03"),
-    ("base", 32, 224, "B_32-i21k-300ep-lr_0.001-aug_medium1-wd_0.03-do_0.0-sd_0.0", "0.03"),
-    ("base", 16, 224, "B_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0", "0.01"),
-    ("large", 16, 224, "L_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.1-sd_0.1", "0.01"),
+AUGREG: tuple[tuple[str, int, int, str, str, str, float], ...] = (
+    ("tiny", 16, 224, "in21k_ft_in1k", "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0", "0.03", 75.452),
+    ("tiny", 16, 384, "in21k_ft_in1k", "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0", "0.03", 78.438),
+    ("small", 32, 224, "in21k_ft_in1k", "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03", 76.01),
+    ("small", 32, 384, "in21k_ft_in1k", "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03", 80.476),
+    ("small", 16, 224, "in21k_ft_in1k", "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03", 81.402),
+    ("small", 16, 384, "in21k_ft_in1k", "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0", "0.03", 83.814),
+    ("small", 16, 224, "in1k", "S_16-i1k-300ep-lr_0.001-aug_medium2-wd_0.1-do_0.0-sd_0.0", "0.01", 78.842),
+    ("small", 16, 384, "in1k", "S_16-i1k-300ep-lr_0.001-aug_medium2-wd_0.1-do_0.0-sd_0.0", "0.01", 81.13),
+    ("base", 32, 224, "in21k_ft_in1k", "B_32-i21k-300ep-lr_0.001-aug_medium1-wd_0.03-do_0.0-sd_0.0", "0.03", 80.732),
+    ("base", 32, 384, "in21k_ft_in1k", "B_32-i21k-300ep-lr_0.001-aug_light1-wd_0.1-do_0.0-sd_0.0", "0.03", 83.358),
+    ("base", 32, 224, "in1k", "B_32-i1k-300ep-lr_0.001-aug_medium2-wd_0.1-do_0.1-sd_0.1", "0.01", 74.908),
+    ("base", 32, 384, "in1k", "B_32-i1k-300ep-lr_0.001-aug_medium2-wd_0.1-do_0.1-sd_0.1", "0.01", 78.75),
+    ("base", 16, 224, "in21k_ft_in1k", "B_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0", "0.01", 84.534),
+    ("base", 16, 384, "in21k_ft_in1k", "B_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0", "0.01", 86.01),
+    ("base", 16, 224, "in1k", "B_16-i1k-300ep-lr_0.001-aug_strong2-wd_0.1-do_0.1-sd_0.1", "0.01", 79.154),
+    ("base", 16, 384, "in1k", "B_16-i1k-300ep-lr_0.001-aug_strong2-wd_0.1-do_0.1-sd_0.1", "0.01", 81.102),
+    ("large", 16, 224, "in21k_ft_in1k", "L_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.1-sd_0.1", "0.01", 85.856),
+    ("large", 16, 384, "in21k_ft_in1k", "L_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.1-sd_0.1", "0.01", 87.096),
 )
-"""Size, patch, image side, and from the authors' file names the pre-training and the rate of the fine-tuning."""
+"""Size, patch, image side, data, from the authors' file names the pre-training and the fine-tuning's rate; top-1."""
+
+AUGREG_IN21K: tuple[tuple[str, int, str], ...] = (
+    ("tiny", 16, "Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0"),
+    ("small", 32, "S_32-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"),
+    ("small", 16, "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"),
+    ("base", 32, "B_32-i21k-300ep-lr_0.001-aug_medium1-wd_0.03-do_0.0-sd_0.0"),
+    ("base", 16, "B_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0"),
+    ("large", 16, "L_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.1-sd_0.1"),
+)
+"""Size, patch and pre-training; at 224 pixels, with the head for the 21,843 classes."""
+
+MAE: tuple[tuple[str, str, int, float], ...] = (
+    ("mae_vitb16", "base", 16, 83.664),
+    ("mae_vitl16", "large", 16, 85.952),
+    ("mae_vith14", "huge", 14, 86.928),
+)
+"""Name, size, patch, and top-1 of the fine-tuned classifier."""
+
+IJEPA: tuple[tuple[str, str, int, int, str, str], ...] = (
+    ("ijepa_vith14.in1k", "huge", 14, 224, "facebook/ijepa_vith14_1k", "IN1K-vit.h.14-300e"),
+    ("ijepa_vith14.in22k", "huge", 14, 224, "facebook/ijepa_vith14_22k", "IN22K-vit.h.14-900e"),
+    ("ijepa_vith16_448.in1k", "huge", 16, 448, "facebook/ijepa_vith16_1k", "IN1K-vit.h.16-448px-300e"),
+    ("ijepa_vitg16.in22k", "giant", 16, 224, "facebook/ijepa_vitg16_22k", "IN22K-vit.g.16-600e"),
+)
+"""Name, size, patch, image side, Hugging Face repository, and the authors' file."""
 
 FROM_AUTHORS: dict[str, dict[str, Any]] = {
     f"vit_{size}_patch{patch}_{side}" + ("" if classes else "_in21k"): {
@@ -124,13 +192,13 @@ FROM_AUTHORS: dict[str, dict[str, Any]] = {
 }
 
 FROM_AUGREG: dict[str, dict[str, Any]] = {
-    f"vit_{size}_patch{patch}_{side}.augreg_in21k_ft_in1k": {
+    f"vit_{size}_patch{patch}_{side}.augreg_{data}": {
         "class_name": "VisionTransformer",
         "config": {"image_size": side, "patch_size": patch, "num_classes": 1000, **SIZES[size]},
         "weights": (
             {
                 "kind": "huggingface",
-                "repository": f"timm/vit_{size}_patch{patch}_{side}.augreg_in21k_ft_in1k",
+                "repository": f"timm/vit_{size}_patch{patch}_{side}.augreg_{data}",
                 "file": "model.safetensors",
                 "license": "Apache-2.0",
             },
@@ -144,11 +212,133 @@ FROM_AUGREG: dict[str, dict[str, Any]] = {
         "preprocess": {224: CROP_224, 384: CROP_384}[side],
         "labels": "imagenet_1k",
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_top1": top1, "source": RESULTS},
     }
-    for size, patch, side, training, rate in AUGREG
+    for size, patch, side, data, training, rate, top1 in AUGREG
 }
 
-VARIANTS: dict[str, dict[str, Any]] = {**FROM_AUTHORS, **FROM_AUGREG}
+FROM_AUGREG_IN21K: dict[str, dict[str, Any]] = {
+    f"vit_{size}_patch{patch}_224.augreg_in21k": {
+        "class_name": "VisionTransformer",
+        "config": {"image_size": 224, "patch_size": patch, "num_classes": 21843, **SIZES[size]},
+        "weights": (
+            {
+                "kind": "huggingface",
+                "repository": f"timm/vit_{size}_patch{patch}_224.augreg_in21k",
+                "file": "model.safetensors",
+                "license": "Apache-2.0",
+            },
+            {
+                "kind": "url",
+                "url": f"https://storage.googleapis.com/vit_models/augreg/{training}.npz",
+                "license": "Apache-2.0",
+            },
+        ),
+        "preprocess": CROP_224,
+        "license": "Apache-2.0",
+    }
+    for size, patch, training in AUGREG_IN21K
+}
+
+AUGREG2: dict[str, Any] = {
+    "class_name": "VisionTransformer",
+    "config": {"image_size": 224, "patch_size": 16, "num_classes": 1000, **SIZES["base"]},
+    "weights": (
+        {
+            "kind": "huggingface",
+            "repository": "timm/vit_base_patch16_224.augreg2_in21k_ft_in1k",
+            "file": "model.safetensors",
+            "license": "Apache-2.0",
+        },
+    ),
+    "preprocess": CROP_224,
+    "labels": "imagenet_1k",
+    "license": "Apache-2.0",
+    "score": {"imagenet_1k_top1": 85.108, "source": RESULTS},
+}
+"""Fine-tuned again by the author of timm."""
+
+FROM_MAE: dict[str, dict[str, Any]] = {
+    name: {
+        "class_name": "VisionTransformer",
+        "config": {"image_size": 224, "patch_size": patch, "num_classes": 0, **SIZES[size]},
+        "weights": (
+            {
+                "kind": "huggingface",
+                "repository": f"timm/vit_{size}_patch{patch}_224.mae",
+                "file": "model.safetensors",
+                "license": "CC-BY-NC-4.0",
+            },
+            {
+                "kind": "url",
+                "url": f"https://dl.fbaipublicfiles.com/mae/pretrain/mae_pretrain_vit_{size}.pth",
+                "license": "CC-BY-NC-4.0",
+            },
+        ),
+        "preprocess": MAE_CROP,
+        "license": "CC-BY-NC-4.0",
+    }
+    for name, size, patch, _ in MAE
+}
+
+FROM_MAE_FINE_TUNED: dict[str, dict[str, Any]] = {
+    f"{name}.ft_in1k": {
+        "class_name": "VisionTransformer",
+        "config": {"image_size": 224, "patch_size": patch, "num_classes": 1000, "pool": "mean_norm", **SIZES[size]},
+        "weights": (
+            {
+                "kind": "url",
+                "url": f"https://dl.fbaipublicfiles.com/mae/finetune/mae_finetuned_vit_{size}.pth",
+                "license": "CC-BY-NC-4.0",
+            },
+        ),
+        "preprocess": MAE_CROP,
+        "labels": "imagenet_1k",
+        "license": "CC-BY-NC-4.0",
+        "score": {"imagenet_1k_top1": top1, "source": "FINETUNE.md of facebookresearch/mae"},
+    }
+    for name, size, patch, top1 in MAE
+}
+
+FROM_IJEPA: dict[str, dict[str, Any]] = {
+    name: {
+        "class_name": "VisionTransformer",
+        "config": {
+            "image_size": side,
+            "patch_size": patch,
+            "num_classes": 0,
+            "class_token": False,
+            "pool": "mean",
+            **SIZES[size],
+        },
+        "weights": (
+            {
+                "kind": "huggingface",
+                "repository": repository,
+                "file": "model.safetensors",
+                "license": "CC-BY-NC-4.0",
+            },
+            {
+                "kind": "url",
+                "url": f"https://dl.fbaipublicfiles.com/ijepa/{file}.pth.tar",
+                "license": "CC-BY-NC-4.0",
+            },
+        ),
+        "preprocess": {224: IJEPA_CROP_224, 448: IJEPA_CROP_448}[side],
+        "license": "CC-BY-NC-4.0",
+    }
+    for name, size, patch, side, repository, file in IJEPA
+}
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    **FROM_AUTHORS,
+    **FROM_AUGREG,
+    **FROM_AUGREG_IN21K,
+    "vit_base_patch16_224.augreg2_in21k_ft_in1k": AUGREG2,
+    **FROM_MAE,
+    **FROM_MAE_FINE_TUNED,
+    **FROM_IJEPA,
+}
 
 TINY_CONFIG: dict[str, Any] = {
     "image_size": 32,
@@ -163,7 +353,12 @@ TINY: tuple[dict[str, Any], ...] = (
     {"class_name": "VisionTransformer", "config": TINY_CONFIG, "sizes": ((32, 32), (40, 24))},
     {
         "class_name": "VisionTransformer",
-        "config": {**TINY_CONFIG, "pool": "mean", "qkv_bias": False},
+        "config": {**TINY_CONFIG, "class_token": False, "pool": "mean", "qkv_bias": False},
+        "sizes": ((32, 32), (40, 24)),
+    },
+    {
+        "class_name": "VisionTransformer",
+        "config": {**TINY_CONFIG, "pool": "mean_norm"},
         "sizes": ((32, 32), (40, 24)),
     },
 )
