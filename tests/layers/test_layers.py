@@ -42,6 +42,18 @@ def test_attention_is_the_formula_head_by_head(qkv_bias: bool) -> None:
 
 
 @pytest.mark.parametrize("return_weights", [False, True])
+def test_a_masked_token_is_not_seen(return_weights: bool) -> None:
+    parts = (nn.LayerNorm(8), Attention(8, 2), nn.LayerNorm(8), Mlp(8, 16))
+    block, x = Block(*parts), torch.randn(2, 5, 8)
+    mask = torch.zeros(2, 1, 1, 5)
+    mask[0, ..., 3:] = -math.inf
+    found, weights = block(x, return_weights, mask)
+    torch.testing.assert_close(found[0, :3], block(x[:1, :3])[0][0])
+    torch.testing.assert_close(found[1], block(x)[0][1])
+    assert weights is None or not weights[0, ..., 3:].any()
+
+
+@pytest.mark.parametrize("return_weights", [False, True])
 def test_attention_dropout_is_for_training(return_weights: bool) -> None:
     layer, x = Attention(8, 2, attention_dropout=0.5), torch.randn(1, 6, 8)
     assert not torch.equal(layer(x, return_weights)[0], layer(x, return_weights)[0])
@@ -55,6 +67,8 @@ def test_mlp_and_swiglu_are_their_formulas() -> None:
     hidden = mlp.fc1(x)
     gelu = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
     torch.testing.assert_close(mlp(x), mlp.fc2(gelu))
+    squashed = Mlp(6, 10, act=nn.Tanh()).double()
+    torch.testing.assert_close(squashed(x), squashed.fc2(squashed.fc1(x).tanh()))
     swiglu = SwiGLU(6, 4).double()
     gate, value = swiglu.w12(x)[:, :4], swiglu.w12(x)[:, 4:]
     torch.testing.assert_close(swiglu(x), swiglu.w3(gate * torch.sigmoid(gate) * value))

@@ -37,13 +37,15 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], return_weights: bool = False
+        self, x: Float[Tensor, "b n d"], return_weights: bool = False, mask: Tensor | None = None
     ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
         """Mix tokens.
 
         Args:
             x: (B, N, D).
             return_weights: also return the attention weights, for which the softmax is computed openly and slower.
+            mask: added to the scores before the softmax, e.g. -inf where a token must not be seen; of a shape that
+                broadcasts to (B, heads, N, N).
 
         Returns:
             Mixed tokens (B, N, D), and weights (B, heads, N, N) whose rows sum to 1, or None.
@@ -52,10 +54,11 @@ class Attention(nn.Module):
         rate = self.attention_dropout if self.training else 0.0
         weights = None
         if return_weights:
-            weights = torch.softmax(query @ key.transpose(-2, -1) * self.head_dim**-0.5, dim=-1)
+            scores = query @ key.transpose(-2, -1) * self.head_dim**-0.5
+            weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
             mixed = F.dropout(weights, rate) @ value
         else:
-            mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=rate)
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
         mixed = mixed.transpose(1, 2).flatten(2)  # heads side by side again
         return self.dropout(self.proj(mixed)), weights
 

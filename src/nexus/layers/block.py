@@ -19,7 +19,8 @@ class Block(nn.Module):
 
     Args:
         norm1: normalisation before the attention.
-        attn: ``(x, return_weights) -> (mixed, weights | None)``, e.g. `nexus.layers.Attention`.
+        attn: ``(x, return_weights, mask) -> (mixed, weights | None)``, e.g. `nexus.layers.Attention`; without `mask`
+            where the block is never given one.
         norm2: normalisation before the feed-forward layer.
         mlp: the feed-forward layer.
         ls1, ls2: what scales the two branches before they are added, e.g. `nexus.layers.LayerScale`; None: nothing.
@@ -43,10 +44,14 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], return_weights: bool = False
+        self, x: Float[Tensor, "b n d"], return_weights: bool = False, mask: Tensor | None = None
     ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
-        """Return tokens (B, N, D) and, if asked for, attention weights (B, heads, N, N)."""
-        mixed, weights = self.attn(self.norm1(x), return_weights)
+        """Return tokens (B, N, D) and, if asked for, attention weights (B, heads, N, N).
+
+        `mask` is what the attention takes as such.
+        """
+        masked = () if mask is None else (mask,)
+        mixed, weights = self.attn(self.norm1(x), return_weights, *masked)
         x = x + self.drop_path(self.ls1(mixed))
         x = x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
         return x, weights

@@ -14,16 +14,24 @@ __all__ = ["Mlp", "SwiGLU"]
 
 
 class Mlp(nn.Module):
-    """Two linear layers with a GELU between them (exact, not its tanh approximation). (..., D) -> (..., D)."""
+    """Two linear layers with an activation between them. (..., D) -> (..., D).
 
-    def __init__(self, dim: int, hidden_dim: int, *, dropout: float = 0.0) -> None:
+    Args:
+        dim: width D of the tokens.
+        hidden_dim: width between the two layers.
+        act: the activation; by default GELU (exact, not its tanh approximation).
+        dropout: rate after the activation and after the second layer.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int, *, act: nn.Module | None = None, dropout: float = 0.0) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden_dim)
+        self.act = act or nn.GELU()
         self.fc2 = nn.Linear(hidden_dim, dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        return self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x)))))  # type: ignore[no-any-return]
+        return self.dropout(self.fc2(self.dropout(self.act(self.fc1(x)))))  # type: ignore[no-any-return]
 
 
 class SwiGLU(nn.Module):
