@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TORCH_FROM := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-.PHONY: demo setup format check test test-all bench docs clean
+.PHONY: demo setup format check test test-all bench docs facts clean
 
 demo: $(VENV)/.base
 	@NEXUS_MIRROR=$${NEXUS_MIRROR:-1} $(BIN)/nexus demo --out demo
@@ -55,6 +55,10 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.dev
 	@$(PIP) install -c constraints.txt -e '.[docs]'
 	@$(BIN)/mkdocs build --strict
+
+# Parameters and operations of the models, for `nexus models`: `make facts MODELS='swin*'` counts only those.
+facts: $(VENV)/.dev
+	@$(BIN)/python tools/count_models.py $(if $(MODELS),'$(MODELS)',)
 
 clean:
 	rm -rf $(VENV) demo site build

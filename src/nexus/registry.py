@@ -12,13 +12,14 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -44,6 +45,10 @@ NAMESPACES = ("cv", "text", "generative", "video", "multimodal")
 _registered: dict[str, str] = {}  # family -> package, added by register()
 
 
+Task = Literal["embed", "classify", "zero-shot"]
+"""What a model can be used for. Every model embeds."""
+
+
 class Variant(Config):
     """One named set of tensors of a family, as its `variants.py` states it.
 
@@ -55,6 +60,7 @@ class Variant(Config):
         weights: where the tensors come from, in order of preference; parsed by `nexus.hub`.
         preprocess: values of a `nexus.transforms.PreprocessSpec`.
         labels: name of a label list in `nexus.assets`, for classifiers.
+        tasks: what can be done with it beyond features; by default ``("classify",)`` where it has labels.
         license: SPDX name of the weights' licence, or None where the source states none.
         score: reported results, each with its source; never typed from memory.
     """
@@ -66,6 +72,7 @@ class Variant(Config):
     weights: tuple[dict[str, Any], ...] = ()
     preprocess: dict[str, Any] = Field(default_factory=dict)
     labels: str | None = None
+    tasks: tuple[Task, ...] = ()
     license: str | None = None
     score: dict[str, Any] | None = None
 
@@ -97,8 +104,9 @@ class Citation(Config):
 
     @property
     def key(self) -> str:
-        """Key of its BibTeX entry: first author, year, first word of the title, e.g. ``"oquab2023dinov2"``."""
-        words = (self.authors[0].split()[-1], str(self.year), self.title.split()[0])
+        """Key of its BibTeX entry: first author, year, first telling word, e.g. ``"dosovitskiy2020image"``."""
+        telling = next(word for word in self.title.split() if word.lower() not in ("a", "an", "the", "on"))
+        words = (self.authors[0].split()[-1], str(self.year), telling)
         plain = unicodedata.normalize("NFKD", "".join(words)).encode("ascii", "ignore").decode()
         return "".join(filter(str.isalnum, plain)).lower()
 
@@ -106,7 +114,7 @@ class Citation(Config):
         """Return its BibTeX entry."""
         fields = {
             "title": f"{{{self.title}}}",  # in braces twice: styles keep the capitals
-            "author": " and ".join(self.authors),
+            "author": "\n    ".join(textwrap.wrap(" and ".join(self.authors), 96, break_on_hyphens=False)),
             "year": str(self.year),
             "booktitle": self.venue,
             "eprint": self.arxiv,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
@@ -141,86 +143,197 @@ class ModelRow(Result):
     Attributes:
         name: what to pass as `model`.
         family: its family folder.
+        tasks: what it does: ``"embed"``, ``"classify"``, ...
+        parameters: counted; None where nobody has counted (a family outside nexus).
+        gflops: 10⁹ multiply-adds of one picture of `input_size`, counted; None as before.
         input_size: (height, width) of the input that its preprocess spec makes.
         labels: name of its label list, for classifiers.
         license: of the weights; None where no source states one.
+        score: reported results with their source; None where none was read.
         sources: kinds of places its weights can come from, in order of preference.
     """
 
     name: str
     family: str
+    tasks: tuple[str, ...]
+    parameters: int | None
+    gflops: float | None
     input_size: tuple[int, int]
     labels: str | None
     license: str | None
+    score: dict[str, Any] | None
     sources: tuple[str, ...]
+
+    @property
+    def top1(self) -> float | None:
+        """Reported top-1 accuracy on ImageNet-1k in percent."""
+        return (self.score or {}).get("imagenet_1k_top1")
+
+    def cells(self) -> tuple[str, ...]:
+        """Its row in a list of models."""
+        height, width = self.input_size
+        # An address is the second choice of most; the card has it.
+        places = [PLACES.get(kind, kind) for kind in self.sources if kind != "url" or "huggingface" not in self.sources]
+        return (
+            self.name,
+            "-" if self.parameters is None else scaled(self.parameters),
+            "-" if self.gflops is None else three_digits(self.gflops),
+            str(height) if height == width else f"{height}x{width}",
+            "-" if self.top1 is None else f"{self.top1:.1f}",
+            _cut(self.license or "-", 12),
+            "+".join(dict.fromkeys(places)) or "-",
+        )
+
+
+PLACES = {"huggingface": "hub", "package": "pkg"}
+"""Short names of kinds of weight sources."""
 
 
 class ModelList(Result):
-    """The models that match a pattern."""
+    """The models that match.
+
+    Attributes:
+        models: in the order asked for.
+    """
 
     models: tuple[ModelRow, ...]
 
     def lines(self) -> list[str]:
-        """One aligned row per model."""
-        rows = [("NAME", "FAMILY", "INPUT", "LICENCE", "WEIGHTS FROM")]
-        for model in self.models:
-            height, width = model.input_size
-            rows.append(
-                (model.name, model.family, f"{height}x{width}", model.license or "not stated", ", ".join(model.sources))
-            )
-        return aligned(rows)
+        """One aligned row per model; in the order of names, below the names of their families."""
+        head, *rows = aligned([MODEL_COLUMNS, *(model.cells() for model in self.models)], right={1, 2, 3, 4})
+        order = [(model.family, model.name) for model in self.models]
+        if order == sorted(order):
+            table = zip(self.models, rows, strict=True)
+            families = groupby(table, key=lambda pair: pair[0].family)
+            rows = [line for family, pairs in families for line in (f"[{family}]", *(row for _, row in pairs))]
+        return [head, *rows, "", *LEGEND]
+
+
+MODEL_COLUMNS = ("NAME", "PARAMS", "GFLOPS", "INPUT", "TOP-1", "LICENCE", "FROM")
+
+LEGEND = (
+    "GFLOPS: 10^9 multiply-adds of one picture at INPUT. TOP-1: % on ImageNet-1k, as reported.",
+    "FROM: hub (Hugging Face), pkg (your package index), url. `nexus models show NAME` has it all.",
+)
+
+
+class LayerRow(Result):
+    """One part of a model, or several alike that follow one another.
+
+    Attributes:
+        name: its path in the model, e.g. ``"stages.0.0-2"``.
+        type: its class.
+        count: how many.
+        output: shape of what it gives for one picture; None where it is not called, or is a parameter.
+        parameters: of all of them.
+        gflops: 10⁹ multiply-adds of all of them, for one picture.
+    """
+
+    name: str
+    type: str
+    count: int = 1
+    output: tuple[int, ...] | None = None
+    parameters: int
+    gflops: float = 0.0
 
 
 class ModelCard(ModelRow):
     """All that is known of one variant.
 
     Attributes:
-        parameters: counted, not stated.
         config: values of the model's config, defaults included.
         preprocess: values of its preprocess spec.
         weights: every source, in order of preference.
-        score: reported results with their sources.
+        layers: what it is made of, down to the blocks.
         about: the paper, the licence and what the family is, from its docstring.
+        bibtex: how to cite it, the family's main paper first.
     """
 
-    parameters: int
     config: dict[str, Any]
     preprocess: dict[str, Any]
     weights: tuple[dict[str, Any], ...]
-    score: dict[str, Any] | None
+    layers: tuple[LayerRow, ...]
     about: str
+    bibtex: tuple[str, ...]
 
     def lines(self) -> list[str]:
         """The card as text."""
         height, width = self.input_size
+        score = self.score or {}
+        figures = ", ".join(f"{key} {value}" for key, value in score.items() if key != "source")
         rows = [
             ("name", self.name),
             ("family", self.family),
+            ("tasks", ", ".join(self.tasks)),
             ("parameters", f"{self.parameters:,}"),
+            ("GFLOPs", f"{self.gflops:.2f} (10^9 multiply-adds of one picture)"),
             ("input", f"{height}x{width}"),
             ("licence", self.license or "the sources state none"),
             ("labels", self.labels or "none: features only"),
-            ("score", str(self.score) if self.score else "none recorded"),
+            ("score", f"{figures} ({score.get('source', 'source not recorded')})" if score else "none recorded"),
         ]
-        sources = [
+        sources = (
             " ".join(f"{key}={value}" for key, value in source.items() if value is not None) for source in self.weights
-        ]
-        config = [f"  {key}: {value}" for key, value in self.config.items()]
+        )
+        config = (f"{key}: {value}" for key, value in self.config.items())
         return [
             *aligned(rows),
-            "weights:",
-            *(f"  {line}" for line in sources),
-            "config:",
-            *config,
             "",
             *self.about.splitlines(),
+            "",
+            "WEIGHTS, in the order in which they are tried",
+            *_indented(sources),
+            "",
+            "CONFIG",
+            *_indented(config),
+            "",
+            *self._layers(),
+            "",
+            "CITE" if self.bibtex else "CITE: no paper is named",
+            *(f"  {line}" for entry in self.bibtex for line in entry.splitlines()),
         ]
 
+    def _layers(self) -> list[str]:
+        rows = [("LAYER", "TYPE", "OUTPUT", "PARAMETERS", "GFLOPS")]
+        for layer in self.layers:
+            times = f" x{layer.count}" if layer.count > 1 else ""
+            output = "x".join(map(str, layer.output)) if layer.output else "-"
+            flops = "-" if not layer.gflops else "<0.01" if layer.gflops < 0.01 else f"{layer.gflops:.2f}"
+            rows.append((layer.name, layer.type + times, output, f"{layer.parameters:,}", flops))
+        return aligned(rows, right={3, 4})
 
-def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
-    """Return one line per row with the columns aligned to the left."""
+
+def aligned(rows: Sequence[Sequence[str]], gap: str = "  ", right: Container[int] = ()) -> list[str]:
+    """Return one line per row with the columns aligned to the left, or those in `right` to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        placed = [cell.rjust(w) if n in right else cell.ljust(w) for n, (cell, w) in enumerate(cells)]
+        lines.append(gap.join(placed).rstrip())
+    return lines
+
+
+def scaled(count: int) -> str:
+    """Return a count with three digits and a unit: 22.1M, 1.14B."""
+    return f"{three_digits(count / 1e9)}B" if count >= 999.5e6 else f"{three_digits(count / 1e6)}M"
+
+
+def three_digits(value: float) -> str:
+    """Return a number with three digits, at most two of them after the point: 299, 55.5, 4.09, 0.39."""
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+
+
+def _indented(texts: Iterable[str]) -> Iterator[str]:
+    """Lines below a headline, wrapped."""
+    for text in texts:
+        yield from textwrap.wrap(
+            text, 100, initial_indent="  ", subsequent_indent="      ", break_long_words=False, break_on_hyphens=False
+        )
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class Hit(Result):

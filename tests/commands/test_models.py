@@ -8,7 +8,7 @@ import pytest
 
 import nexus
 from nexus import registry
-from nexus.errors import UnknownNameError
+from nexus.errors import ConfigError, UnknownNameError
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -19,9 +19,58 @@ def test_models_are_listed_without_building_any(command: Command) -> None:
     assert {row.input_size for row in listed.models} == {(224, 224)}
     code, said, _ = command("models", "efficientnet_lite*")
     assert code == 0
-    assert said.splitlines()[1].split()[:3] == ["efficientnet_lite0", "efficient_net", "224x224"]
+    head, family, first, *_ = said.splitlines()
+    assert head.split() == ["NAME", "PARAMS", "GFLOPS", "INPUT", "TOP-1", "LICENCE", "FROM"]
+    assert family == "[efficient_net]"
+    assert first.split() == ["efficientnet_lite0", "4.65M", "0.39", "224", "75.1", "-", "pkg"]
     with pytest.raises(UnknownNameError, match="no model matches 'dinosaur'"):
         nexus.describe_models("dinosaur")
+
+
+def test_the_whole_list_fits_a_terminal(command: Command) -> None:
+    code, said, _ = command("models")
+    assert code == 0
+    assert max(map(len, said.splitlines())) <= 100
+    assert {f"[{family}]" for family in registry.families()} <= set(said.splitlines())
+
+
+def test_models_are_chosen_by_family_task_and_licence() -> None:
+    def names(**asked: str) -> list[str]:
+        return [row.name for row in nexus.describe_models(**asked).models]
+
+    assert names(pattern="efficient_net") == nexus.list_models("efficientnet*")
+    classifiers = names(task="classify")
+    assert "resnet50" in classifiers
+    assert not any(name.startswith("dinov2") for name in classifiers)
+    assert set(names(task="embed")) == set(nexus.list_models())
+    free = nexus.describe_models(license="commercial").models
+    assert "dinov2_vits14" in {row.name for row in free}
+    assert all(row.license and "NC" not in row.license for row in free)
+    assert {row.license for row in nexus.describe_models(license="apache*").models} == {"Apache-2.0"}
+    with pytest.raises(UnknownNameError, match=r"none of the \d+ models that match 'dinov2\*' has task = 'classify'"):
+        nexus.describe_models("dinov2*", task="classify")
+    with pytest.raises(ConfigError, match="task"):
+        nexus.describe_models(task="paint")
+
+
+def test_models_are_sorted(command: Command) -> None:
+    rows = nexus.describe_models("*net*", sort="gflops").models
+    assert [row.gflops for row in rows] == sorted(row.gflops for row in rows)
+    sizes = [row.parameters for row in nexus.describe_models(sort="parameters").models]
+    assert sizes == sorted(sizes)
+    best = [row.top1 or 0 for row in nexus.describe_models(sort="top1").models]
+    assert best == sorted(best, reverse=True)
+    _, said, _ = command("models", "*net*", "--sort", "gflops")
+    assert "[" not in said
+    assert said.splitlines()[1].split()[0] == rows[0].name
+
+
+def test_what_nobody_has_counted_is_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus.assets.load_counts", dict)
+    listed = nexus.describe_models("resnet18")
+    assert listed.models[0].parameters is None
+    assert listed.lines()[2].split()[:4] == ["resnet18", "-", "-", "224"]
+    assert nexus.show_model("resnet18").parameters == 11_689_512  # a card counts
 
 
 def test_a_card_counts_parameters(command: Command) -> None:
@@ -34,7 +83,12 @@ def test_a_card_counts_parameters(command: Command) -> None:
     assert json.loads(said)["config"]["patch_size"] == 14
     _, said, _ = command("models", "show", "dinov2_vits14")
     assert "22,056,576" in said
-    assert "arXiv" in said
+    assert max(map(len, said.splitlines())) <= 120
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert "LAYER TYPE OUTPUT PARAMETERS GFLOPS" in lines
+    assert "blocks.0-11 Block x12 257x384 21,302,784 6.07" in lines
+    assert lines.count("archivePrefix = {arXiv},") == 2
+    assert lines[lines.index("CITE") + 1] == "@misc{oquab2023dinov2,"
 
 
 def test_a_misspelt_name_gives_the_nearest() -> None:

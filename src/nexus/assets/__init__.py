@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from nexus.errors import UnknownNameError, did_you_mean
 
-__all__ = ["PHOTOS", "load_labels"]
+__all__ = ["PHOTOS", "load_counts", "load_labels"]
 
 PHOTOS = Path(__file__).parent / "photos"
 """Folder of the photographs that `nexus demo` uses."""
+
+COUNTS = Path(__file__).parent / "models.json"
+"""What `load_counts` reads."""
 
 
 @cache
@@ -27,3 +31,13 @@ def load_labels(name: str) -> tuple[str, ...]:
         known = [file.stem for file in folder.glob("*.json")]
         raise UnknownNameError(f"no label list is called {name!r}{did_you_mean(name, known)}")
     return tuple(json.loads(path.read_text(encoding="utf-8")))
+
+
+@cache
+def load_counts() -> Mapping[str, Mapping[str, int]]:
+    """Return the ``parameters`` and ``multiply_adds`` of every variant in the tree, by name.
+
+    ``tools/count_models.py`` has counted them.
+    """
+    counts: Mapping[str, Mapping[str, int]] = json.loads(COUNTS.read_text(encoding="utf-8"))
+    return counts

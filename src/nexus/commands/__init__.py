@@ -21,7 +21,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "classify": ("nexus.commands.classify:classify", "Label pictures from a few examples, or with a classifier."),
     "visualize pca": ("nexus.commands.visualize:visualize_pca", "Show what the model sees: patch features as colours."),
     "models": ("nexus.commands.models:describe_models", "List the models."),
-    "models show": ("nexus.commands.models:show_model", "Show one model: sizes, sources, licence, how to cite."),
+    "models show": (
+        "nexus.commands.models:show_model",
+        "Show one model: sizes, layers, sources, licence, how to cite.",
+    ),
     "doctor": ("nexus.commands.doctor:doctor", "Say what is installed, what would run, and what is missing."),
 }
 """Name on the command line -> (``module:function``, summary)."""

@@ -23,7 +23,7 @@ from nexus.transforms.preprocess import PreprocessSpec, spec_from_huggingface
 if TYPE_CHECKING:
     from nexus.models.base import NexusModule
 
-__all__ = ["FORMAT_VERSION", "load_model", "save_model"]
+__all__ = ["FORMAT_VERSION", "build_on_meta", "load_model", "save_model"]
 
 FORMAT_VERSION = 1
 """Version of the folders that `save_model` writes."""
@@ -151,13 +151,19 @@ def load_converted(model: NexusModule, state: State, family: str, source: str) -
     return model.load_tensors(layout.convert(state, model.config), source)
 
 
-def _build(class_name: str, config: Mapping[str, Any]) -> NexusModule:
-    """Build without memory or random numbers for weights that will be replaced at once."""
+def build_on_meta(class_name: str, config: Mapping[str, Any]) -> NexusModule:
+    """Build a model that has shapes but no numbers: it takes no memory and hardly any time."""
     model_class = registry.model_class(class_name)
     with torch.device("meta"), _NoRandomNumbers():
         model: NexusModule = model_class(config)
+    return model.eval()
+
+
+def _build(class_name: str, config: Mapping[str, Any]) -> NexusModule:
+    """Build without memory or random numbers for weights that will be replaced at once."""
+    model = build_on_meta(class_name, config)
     computed = dict(model.named_buffers()).keys() - model.state_dict().keys()
-    return model_class(config) if computed else model
+    return registry.model_class(class_name)(config) if computed else model
 
 
 class _NoRandomNumbers(TorchFunctionMode):
