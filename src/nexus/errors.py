@@ -116,6 +116,7 @@ class CheckpointMismatchError(WeightsError):
         unexpected: keys of the checkpoint that the model lacks.
         reshaped: ``(key, shape in the checkpoint, shape in the model)``.
         hint: one sentence on what to do.
+        listed: whether the message has every key; else it has their numbers.
     """
 
     def __init__(
@@ -127,13 +128,15 @@ class CheckpointMismatchError(WeightsError):
         unexpected: Iterable[str] = (),
         reshaped: Iterable[tuple[str, tuple[int, ...], tuple[int, ...]]] = (),
         hint: str = "Check that the checkpoint is of this family and size.",
+        listed: bool = True,
     ) -> None:
         self.missing, self.unexpected, self.reshaped = sorted(missing), sorted(unexpected), sorted(reshaped)
         lines = [f"{source} does not fit {model}. {hint}"]
-        lines += [f"  missing:    {key}" for key in self.missing]
-        lines += [f"  unexpected: {key}" for key in self.unexpected]
-        lines += [f"  shape:      {key} is {theirs}, the model has {ours}" for key, theirs, ours in self.reshaped]
-        super().__init__("\n".join(lines))
+        entries = [f"  missing:    {key}" for key in self.missing]
+        entries += [f"  unexpected: {key}" for key in self.unexpected]
+        entries += [f"  shape:      {key} is {theirs}, the model has {ours}" for key, theirs, ours in self.reshaped]
+        counts = f"  {len(self.missing)} keys missing, {len(self.unexpected)} unexpected, {len(self.reshaped)} reshaped"
+        super().__init__("\n".join([*lines, *(entries if listed else [counts])]))
 
 
 class EngineError(NexusError, RuntimeError):

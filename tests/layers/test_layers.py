@@ -118,7 +118,7 @@ def test_patches_are_linear_maps_in_row_major_order() -> None:
         ((3, 8, 8), r"images have the shape \(3, 8, 8\), not \(batch, 3, height, width\)"),
         (
             (2, 3, 8, 10),
-            "images are 8x10 pixels; both sides must be multiples of the patch size, 4: resize or crop them",
+            "images are 8x10 pixels; both sides must be multiples of the patch size, 4: resize or crop them, e.g. to 8",
         ),
     ],
 )

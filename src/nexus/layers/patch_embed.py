@@ -40,9 +40,10 @@ class PatchEmbed(nn.Module):
             )
         height, width = images.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
+            near = "x".join(str(max(round(side / self.patch_size), 1) * self.patch_size) for side in (height, width))
             raise InputError(
                 f"images are {height}x{width} pixels; both sides must be multiples of the patch size, "
-                f"{self.patch_size}: resize or crop them"
+                f"{self.patch_size}: resize or crop them, e.g. to {near}"
             )
         return self.proj(images)  # type: ignore[no-any-return]
 

@@ -52,12 +52,17 @@ def detect_format(state: State, formats: Mapping[str, CheckpointFormat], source:
         WeightsError: none of them; the message names the layouts and the first keys found.
     """
     for name, layout in formats.items():
-        if any(key == layout.signature or key.endswith(f".{layout.signature}") for key in state):
+        if has_signature(state, layout):
             return name
     raise WeightsError(
         f"{source} is in none of the layouts that this family reads ({', '.join(formats)}); its first keys are "
-        f"{', '.join(list(state)[:4])}. Is it a checkpoint of another family?"
+        f"{', '.join(list(state)[:4])}."
     )
+
+
+def has_signature(state: State, layout: CheckpointFormat) -> bool:
+    """Return whether a checkpoint has the key that tells a layout apart."""
+    return any(key == layout.signature or key.endswith(f".{layout.signature}") for key in state)
 
 
 def rename(state: State, table: Mapping[str, str | None]) -> dict[str, Tensor]:

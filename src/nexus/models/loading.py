@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from nexus import hub, registry
 from nexus.assets import load_labels
-from nexus.errors import ConfigError, WeightsError
+from nexus.errors import ConfigError, NexusError, WeightsError
 from nexus.models.conversion import State, detect_format
 from nexus.results import Progress
 from nexus.transforms.preprocess import PreprocessSpec, spec_from_huggingface
@@ -142,13 +142,31 @@ def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule
 
 
 def load_converted(model: NexusModule, state: State, family: str, source: str) -> NexusModule:
-    """Load a checkpoint of any layout that the family reads (our own included), strictly."""
+    """Load a checkpoint of any layout that the family reads (our own included), strictly.
+
+    Raises:
+        WeightsError: it does not fit; the message says what it seems to be.
+    """
+    try:
+        return model.load_tensors(_converted(model, state, family, source), source)
+    except WeightsError as error:
+        from nexus.models.diagnosis import explain
+
+        raise explain(error, model, state, family, source) from error.__cause__
+
+
+def _converted(model: NexusModule, state: State, family: str, source: str) -> State:
     own = model.state_dict().keys()
     if own - set(model.optional_keys) <= state.keys() <= own:
-        return model.load_tensors(state, source)
+        return state
     formats = registry.converter(family).FORMATS
-    layout = formats[detect_format(state, formats, source)]
-    return model.load_tensors(layout.convert(state, model.config), source)
+    layout = detect_format(state, formats, source)
+    try:
+        return formats[layout].convert(state, model.config)  # type: ignore[no-any-return]
+    except NexusError:
+        raise
+    except Exception as error:  # a checkpoint of another family may break a converter in any way
+        raise WeightsError(f"{source} has keys as in {layout} checkpoints, but does not fit ({error!r}).") from error
 
 
 def build_on_meta(class_name: str, config: Mapping[str, Any]) -> NexusModule:
