@@ -153,7 +153,7 @@ def require_value(described: Mapping[str, Any], key: str, expected: Any) -> None
 
 def huggingface_classes(described: Mapping[str, Any]) -> int:
     """Return the number of classes of a Hugging Face classifier, 0 where the folder holds a bare encoder."""
-    if not any(name.endswith("ForImageClassification") for name in described.get("architectures") or ()):
+    if not any("ForImageClassification" in name for name in described.get("architectures") or ()):
         return 0
     return len(described.get("id2label") or (0, 1))  # two classes are their default and not written down
 

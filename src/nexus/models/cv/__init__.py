@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nexus._lazy import attach
 
 if TYPE_CHECKING:
+    from nexus.models.cv.deit import DeiT as DeiT
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
     from nexus.models.cv.efficient_net import EfficientNet as EfficientNet
     from nexus.models.cv.resnet import ResNet as ResNet
@@ -16,6 +17,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "DINOv2": ".dinov2",
+        "DeiT": ".deit",
         "EfficientNet": ".efficient_net",
         "ResNet": ".resnet",
         "VisionTransformer": ".vit",
