@@ -8,6 +8,7 @@ from nexus._lazy import attach
 
 if TYPE_CHECKING:
     from nexus.models.cv.deit import DeiT as DeiT
+    from nexus.models.cv.dinat import DiNAT as DiNAT
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
     from nexus.models.cv.efficient_net import EfficientNet as EfficientNet
     from nexus.models.cv.resnet import ResNet as ResNet
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "DiNAT": ".dinat",
         "DINOv2": ".dinov2",
         "DeiT": ".deit",
         "EfficientNet": ".efficient_net",
