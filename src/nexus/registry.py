@@ -60,6 +60,7 @@ class Variant(Config):
         weights: where the tensors come from, in order of preference; parsed by `nexus.hub`.
         preprocess: values of a `nexus.transforms.PreprocessSpec`.
         labels: name of a label list in `nexus.assets`, for classifiers.
+        tokenizer: where the tokenizer of a model that reads text comes from; see `nexus.models.tokenizer`.
         tasks: what can be done with it beyond features; by default ``("classify",)`` where it has labels.
         license: SPDX name of the weights' licence, or None where the source states none.
         score: reported results, each with its source; never typed from memory.
@@ -72,6 +73,7 @@ class Variant(Config):
     weights: tuple[dict[str, Any], ...] = ()
     preprocess: dict[str, Any] = Field(default_factory=dict)
     labels: str | None = None
+    tokenizer: dict[str, Any] | None = None
     tasks: tuple[Task, ...] = ()
     license: str | None = None
     score: dict[str, Any] | None = None

@@ -1,7 +1,7 @@
 """Names of everything that goes into and comes out of a model. One name has one meaning in every family.
 
 Shapes: B images, H x W pixels, N patch (or grid) positions in row-major order, D channels, Q queries, P prefix tokens,
-K classes, L layers.
+K classes or texts, T tokens of a text, L layers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class ModelInput(TypedDict, total=False):
 
     images: Tensor  # (B, 3, H, W) float, already preprocessed
     sizes: Tensor  # (B, 2) int, valid height and width inside padded images
-    input_ids: Tensor  # (B, T) int
-    attention_mask: Tensor  # (B, T) 1 = real token
+    input_ids: Tensor  # (K, T) int, the tokens of K texts
+    attention_mask: Tensor  # (K, T) 1 = real token
     points: Tensor  # (B, Q, 2) xy in pixels of `images`
     point_labels: Tensor  # (B, Q) 1 = inside, 0 = outside
     boxes: Tensor  # (B, Q, 4) xyxy in pixels of `images`
@@ -42,8 +42,9 @@ class Aux(TypedDict, total=False):
 class ModelOutput(TypedDict, total=False):
     """What a model returns: a dict with these keys, each only where the model has it."""
 
-    logits: Tensor  # (B, K) before softmax
+    logits: Tensor  # (B, K) before softmax; of a model called with texts: image against text
     embeddings: Tensor  # (B, D) one vector per image: what a classifier head reads
+    text_embeddings: Tensor  # (K, D) one vector per text, in the space of `embeddings`
     tokens: Tensor  # (B, N, D) final, normalised patch tokens without class or register tokens; a CNN's final grid
     features: list[Tensor]  # L x (B, C, H, W) raw output of each block, in order
     pyramid: dict[int, Tensor]  # stride -> (B, C, H, W), finest first; for detectors and segmenters

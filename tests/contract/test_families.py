@@ -28,14 +28,14 @@ def tiny_models(family: str) -> tuple[dict[str, Any], ...]:
     return getattr(importlib.import_module(f"{FAMILIES[family].package}.variants"), "TINY", ())
 
 
-each_tiny = pytest.mark.parametrize(
-    "tiny",
-    [
-        pytest.param(tiny, id=f"{family}-{index}")
-        for family in FAMILIES
-        for index, tiny in enumerate(tiny_models(family))
-    ],
-)
+TINY = [
+    pytest.param(tiny, id=f"{family}-{index}") for family in FAMILIES for index, tiny in enumerate(tiny_models(family))
+]
+
+each_tiny = pytest.mark.parametrize("tiny", TINY)
+each_backbone = pytest.mark.parametrize("tiny", [param for param in TINY if "texts" not in param.values[0]])
+each_pair = pytest.mark.parametrize("tiny", [param for param in TINY if "texts" in param.values[0]])
+"""A pair of towers reads texts too, and has no head."""
 
 
 def build(tiny: dict[str, Any], **changes: Any) -> NexusModule:
@@ -45,6 +45,20 @@ def build(tiny: dict[str, Any], **changes: Any) -> NexusModule:
 
 def images(tiny: dict[str, Any], batch: int = 2, size: int = 0) -> Tensor:
     return torch.randn(batch, 3, *tiny["sizes"][size], generator=torch.Generator().manual_seed(1))
+
+
+def texts(tiny: dict[str, Any], count: int = 3) -> dict[str, Tensor]:
+    """Random texts, as the call of a pair takes them; nothing for other models."""
+    if "texts" not in tiny:
+        return {}
+    shape, generator = (count, tiny["texts"]["length"]), torch.Generator().manual_seed(2)
+    return {"input_ids": torch.randint(tiny["texts"]["vocabulary"], shape, generator=generator)}
+
+
+def answers(tiny: dict[str, Any]) -> tuple[str, ...]:
+    """The outputs that a model is asked for with all its inputs."""
+    image = ("embeddings", "tokens", "features", "pyramid", "logits")
+    return (*image, "text_embeddings") if "texts" in tiny else image
 
 
 def flat(found: Any, name: str = "") -> dict[str, Tensor]:
@@ -94,8 +108,9 @@ def test_config_round_trips(tiny: dict[str, Any]) -> None:
 
 @each_tiny
 def test_unknown_config_key_names_the_nearest(tiny: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"unknown key 'num_clases' \(did you mean 'num_classes'\?\)"):
-        build(tiny, num_clases=3)
+    key = "image" if "texts" in tiny else "num_classes"
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}z' \(did you mean '{key}'\?\)"):
+        build(tiny, **{f"{key}z": 3})
 
 
 @each_tiny
@@ -112,13 +127,17 @@ def test_same_seed_same_weights(tiny: dict[str, Any]) -> None:
 @each_tiny
 def test_outputs_are_as_types_says(tiny: dict[str, Any], size: int) -> None:
     model, x = build(tiny), images(tiny, size=size)
-    found = model(x)
+    found = model(x, **texts(tiny))
     assert set(found) <= set(OUTPUT_KEYS)
-    assert {"embeddings", "tokens", "features", "pyramid", "logits"} <= set(found)
+    assert set(answers(tiny)) <= set(found)
     batch, width = found["embeddings"].shape
     assert batch == 2
-    assert found["logits"].shape == (2, model.config.num_classes)
-    assert model.head.in_features == width
+    if "texts" in tiny:
+        assert found["logits"].shape == (2, 3)
+        assert found["text_embeddings"].shape == (3, width)
+    else:
+        assert found["logits"].shape == (2, model.config.num_classes)
+        assert model.head.in_features == width
     assert found["tokens"].ndim == 3
     assert len(found["features"]) == len(list(model.blocks))
     assert all(feature.ndim == 4 and len(feature) == 2 for feature in found["features"])
@@ -141,7 +160,28 @@ def test_tokens_are_row_major(tiny: dict[str, Any]) -> None:
     assert moved[-1] > moved[0]
 
 
-@each_tiny
+@each_pair
+@torch.no_grad()
+def test_a_pair_compares_images_with_texts(tiny: dict[str, Any]) -> None:
+    """Without texts it is its image tower; with texts, logits are their similarity, and probabilities follow them."""
+    model, x, words = build(tiny), images(tiny), texts(tiny)
+    alone, found = model(x), model(x, **words)
+    assert "logits" not in alone
+    assert "text_embeddings" not in alone
+    assert_same(alone, model.image(x), atol=0, rtol=0)
+    assert_same({key: found[key] for key in alone}, alone, atol=0, rtol=0)
+    torch.testing.assert_close(found["text_embeddings"], model.encode_text(**words))
+    torch.testing.assert_close(found["logits"], model.similarity(found["embeddings"], found["text_embeddings"]))
+    probabilities = model.probabilities(found["logits"])
+    assert probabilities.shape == (2, 3)
+    assert 0 <= probabilities.min() <= probabilities.max() <= 1
+    assert (probabilities.argsort(-1) == found["logits"].argsort(-1)).all()
+    assert model.context_length == tiny["texts"]["length"]
+    with pytest.raises(InputError, match=rf"at most {model.context_length} tokens"):
+        model.encode_text(words["input_ids"].repeat(1, 2))
+
+
+@each_backbone
 def test_logits_follow_the_head(tiny: dict[str, Any]) -> None:
     model, x = build(tiny, num_classes=0), images(tiny)
     found = model(x)
@@ -153,10 +193,10 @@ def test_logits_follow_the_head(tiny: dict[str, Any]) -> None:
 
 @each_tiny
 def test_only_what_is_wanted_is_returned(tiny: dict[str, Any]) -> None:
-    model, x = build(tiny), images(tiny)
-    everything = model(x)
+    model, x, words = build(tiny), images(tiny), texts(tiny)
+    everything = model(x, **words)
     for key in everything:
-        alone = model(x, outputs=(key,))
+        alone = model(x, **words, outputs=(key,))
         assert list(alone) == [key]
         assert_same(alone[key], everything[key], atol=0, rtol=0)
     with pytest.raises(InputError, match=r"'embedings' \(did you mean 'embeddings'\?\)"):
@@ -207,7 +247,7 @@ def loss(found: Any) -> Tensor:
 @each_tiny
 def test_gradients_reach_every_parameter(tiny: dict[str, Any]) -> None:
     model = build(tiny).train()
-    loss(model(images(tiny, 4), outputs=("logits",))).backward()
+    loss(model(images(tiny, 4), **texts(tiny), outputs=("logits",))).backward()
     without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert set(without) <= set(model.optional_keys)
 
@@ -218,7 +258,7 @@ def test_checkpointing_changes_nothing(tiny: dict[str, Any]) -> None:
     for checkpointing in (False, True):
         model = build(tiny)
         model.gradient_checkpointing = checkpointing
-        found = model(images(tiny))
+        found = model(images(tiny), **texts(tiny))
         loss(found).backward()
         results.append((found, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
     assert_same(*(found for found, _ in results), atol=0, rtol=0)
@@ -237,7 +277,7 @@ def test_checkpointing_keeps_fewer_activations(tiny: dict[str, Any]) -> None:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            model(images(tiny), outputs=("logits",))
+            model(images(tiny), **texts(tiny), outputs=("logits",))
         kept.append(count[0])
     assert kept[1] < 0.8 * kept[0]
 
@@ -252,33 +292,37 @@ def test_compiles_as_one_graph(tiny: dict[str, Any]) -> None:
     model = build(tiny)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     for size in (0, 1):
-        assert_same(compiled(images(tiny, size=size)), model(images(tiny, size=size)), atol=1e-5, rtol=1e-5)
+        x, words = images(tiny, size=size), texts(tiny)
+        assert_same(compiled(x, **words), model(x, **words), atol=1e-5, rtol=1e-5)
 
 
 @each_tiny
 @torch.no_grad()
 def test_exports_with_any_batch(tiny: dict[str, Any]) -> None:
     model, x = build(tiny), images(tiny, 2)
-    batch = torch.export.Dim("batch", min=1, max=64)
-    kwargs = {"outputs": ("embeddings", "tokens", "features", "pyramid", "logits")}
-    shapes = {"images": {0: batch}, "outputs": (None,) * len(kwargs["outputs"])}
+    kwargs = {**texts(tiny), "outputs": answers(tiny)}
+    shapes: dict[str, Any] = {"images": {0: torch.export.Dim("batch", min=1, max=64)}}
+    if "texts" in tiny:
+        shapes["input_ids"] = {0: torch.export.Dim("texts", min=1, max=64)}
+    shapes["outputs"] = (None,) * len(kwargs["outputs"])
     program = torch.export.export(model, (x,), kwargs, dynamic_shapes=shapes)
     for size in (1, 2, 5):
-        x = images(tiny, size)
+        x, kwargs = images(tiny, size), {**kwargs, **texts(tiny, size + 1)}
         assert_same(program.module()(x, **kwargs), model(x, **kwargs), atol=1e-5, rtol=1e-5)
 
 
 @each_tiny
 @torch.no_grad()
 def test_runs_in_bfloat16(tiny: dict[str, Any]) -> None:
-    model, x = build(tiny), images(tiny)
-    exact = model(x)["embeddings"]
+    model, x, words = build(tiny), images(tiny), texts(tiny)
+    exact = model(x, **words)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = model(x)["embeddings"].float()
-    found = model.bfloat16()(x.bfloat16())
+        mixed = model(x, **words)
+    found = model.bfloat16()(x.bfloat16(), **words)
     assert {tensor.dtype for tensor in flat(found).values()} == {torch.bfloat16}
-    for rounded in (mixed, found["embeddings"].float()):
-        assert nn.functional.cosine_similarity(rounded, exact).min() > 0.995
+    for key in {"embeddings", "text_embeddings"} & exact.keys():
+        for rounded in (mixed[key].float(), found[key].float()):
+            assert nn.functional.cosine_similarity(rounded, exact[key]).min() > 0.995
 
 
 # -- saving and loading ------------------------------------------------------------------------------------------------
@@ -287,18 +331,19 @@ def test_runs_in_bfloat16(tiny: dict[str, Any]) -> None:
 @each_tiny
 @torch.no_grad()
 def test_saving_and_loading_is_exact(tiny: dict[str, Any], tmp_path: Path) -> None:
-    model, x = build(tiny), images(tiny)
-    model.labels = tuple(f"class {index}" for index in range(model.config.num_classes))
+    model, x, words = build(tiny), images(tiny), texts(tiny)
+    if "texts" not in tiny:
+        model.labels = tuple(f"class {index}" for index in range(model.config.num_classes))
     model.preprocess = PreprocessSpec(resize=40, crop=(32, 32))
     loaded = type(model).from_pretrained(model.save_pretrained(tmp_path / "model"))
     assert (loaded.config, loaded.preprocess, loaded.labels) == (model.config, model.preprocess, model.labels)
     assert not loaded.training
     assert loaded.digest() == model.digest()
-    assert_same(loaded(x), model(x), atol=0, rtol=0)
+    assert_same(loaded(x, **words), model(x, **words), atol=0, rtol=0)
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
 
 
-@each_tiny
+@each_backbone
 @torch.no_grad()
 def test_a_new_head_is_recorded(tiny: dict[str, Any], tmp_path: Path) -> None:
     model, x = build(tiny), images(tiny)

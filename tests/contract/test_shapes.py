@@ -12,8 +12,8 @@ import sys
 CHECKED = """
 import builtins, sys
 import jaxtyping
-builtins.Float, builtins.Bool = jaxtyping.Float, jaxtyping.Bool
-with jaxtyping.install_import_hook(["nexus.layers", "nexus.models.cv"], "beartype.beartype"):
+builtins.Float, builtins.Bool, builtins.Int = jaxtyping.Float, jaxtyping.Bool, jaxtyping.Int
+with jaxtyping.install_import_hook(["nexus.layers", "nexus.models.cv", "nexus.models.image_text"], "beartype.beartype"):
     import torch
     from nexus import registry
     for family in registry.families().values():
@@ -27,9 +27,11 @@ import importlib
 for family in registry.families().values():
     for tiny in importlib.import_module(f"{family.package}.variants").TINY:
         model = registry.model_class(tiny["class_name"])(tiny["config"])
+        texts = tiny.get("texts")
+        words = {"input_ids": torch.randint(texts["vocabulary"], (3, texts["length"]))} if texts else {}
         for height, width in tiny["sizes"]:
             for training in (True, False):
-                assert model.train(training)(torch.randn(2, 3, height, width))["features"]
+                assert model.train(training)(torch.randn(2, 3, height, width), **words)["features"]
         print("ran", tiny["class_name"])
 """
 

@@ -16,7 +16,7 @@ def randomised(model: nn.Module) -> Any:
     """Make every parameter matter: fresh models have zeros and ones where trained ones have not."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.ndim == 1 or "token" in name or "position" in name:
+            if parameter.ndim < 2 or "token" in name or "position" in name:
                 parameter.add_(0.3 * torch.randn_like(parameter))
             else:
                 parameter.copy_(torch.randn_like(parameter) / parameter[0].numel() ** 0.5)

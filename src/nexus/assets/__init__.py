@@ -9,13 +9,16 @@ from pathlib import Path
 
 from nexus.errors import UnknownNameError, did_you_mean
 
-__all__ = ["PHOTOS", "load_counts", "load_labels"]
+__all__ = ["PHOTOS", "VOCABULARIES", "load_counts", "load_labels"]
 
 PHOTOS = Path(__file__).parent / "photos"
 """Folder of the photographs that `nexus demo` uses."""
 
 COUNTS = Path(__file__).parent / "models.json"
 """What `load_counts` reads."""
+
+VOCABULARIES = Path(__file__).parent / "vocabularies"
+"""Folder of what tokenizers are built of."""
 
 
 @cache

@@ -21,12 +21,13 @@ class PatchEmbed(nn.Module):
         in_channels: channels C of the images.
         dim: width D of the tokens.
         patch_size: side of a patch in pixels.
+        bias: whether the projection has one.
     """
 
-    def __init__(self, in_channels: int, dim: int, patch_size: int) -> None:
+    def __init__(self, in_channels: int, dim: int, patch_size: int, *, bias: bool = True) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size, bias=bias)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d rows columns"]:
         """Turn images (B, C, H, W) into a grid of tokens (B, D, H / patch_size, W / patch_size).

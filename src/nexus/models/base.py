@@ -19,6 +19,9 @@ from nexus.layers import as_map
 from nexus.transforms.preprocess import PreprocessSpec
 from nexus.types import OUTPUT_KEYS, ModelOutput
 
+if TYPE_CHECKING:
+    from nexus.models.tokenizer import Tokenizer
+
 __all__ = ["NexusModule", "WeightInitMixin"]
 
 
@@ -33,6 +36,7 @@ class NexusModule(nn.Module):
         config: the parsed config.
         preprocess: how a picture becomes the model's input; travels with the weights.
         labels: class names, one per logit, where known.
+        tokenizer: turns texts into token numbers, for a model that reads text.
         variant: the registry's name of the loaded weights, where they came from there.
         gradient_checkpointing: recompute the blocks in the backward pass instead of keeping their activations.
         head: what makes `logits` of `embeddings`: a linear layer, or `nn.Identity` where there is none.
@@ -57,8 +61,21 @@ class NexusModule(nn.Module):
         self.config: Any = self.Config.parse(config) if self.Config else dict(config)
         self.preprocess = PreprocessSpec()
         self.labels: tuple[str, ...] | None = None
+        self.tokenizer: Tokenizer | None = None
         self.variant: str | None = None
-        self.gradient_checkpointing = False
+        self._recomputes = False
+
+    @property
+    def gradient_checkpointing(self) -> bool:
+        """Whether the backward pass recomputes the blocks, of the models that this one is built of too."""
+        return self._recomputes
+
+    @gradient_checkpointing.setter
+    def gradient_checkpointing(self, value: bool) -> None:
+        self._recomputes = value
+        for part in self.children():
+            if isinstance(part, NexusModule):
+                part.gradient_checkpointing = value
 
     # -- what a family calls --------------------------------------------------------------------------------------
 

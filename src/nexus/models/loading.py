@@ -17,6 +17,8 @@ from nexus import hub, registry
 from nexus.assets import load_labels
 from nexus.errors import ConfigError, NexusError, WeightsError
 from nexus.models.conversion import State, detect_format
+from nexus.models.image_text import ImageTextModule
+from nexus.models.tokenizer import tokenizer_from_folder, tokenizer_of_variant
 from nexus.results import Progress
 from nexus.transforms.preprocess import PreprocessSpec, spec_from_huggingface
 
@@ -86,6 +88,8 @@ def save_model(model: NexusModule, folder: str | Path) -> Path:
     }
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     _write(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+    if model.tokenizer is not None:
+        _write(folder / "tokenizer.json", model.tokenizer.to_json().encode())
     _write(folder / "config.json", (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode())
     return folder
 
@@ -95,6 +99,8 @@ def _from_variant(variant: registry.Variant, file: Path, source: str) -> NexusMo
     load_converted(model, hub.read_tensors(file), variant.family, source)
     model.variant, model.preprocess = variant.name, PreprocessSpec.parse(variant.preprocess)
     model.labels = load_labels(variant.labels) if variant.labels else None
+    if isinstance(model, ImageTextModule) and variant.tokenizer:
+        model.tokenizer = tokenizer_of_variant(variant.tokenizer, model.context_length)
     return model
 
 
@@ -122,7 +128,7 @@ def _from_nexus(folder: Path, described: Mapping[str, Any]) -> NexusModule:
     model.load_tensors(hub.read_tensors(folder / "model.safetensors"), str(folder))
     model.variant, model.preprocess = described["variant"], PreprocessSpec.parse(described["preprocess"])
     model.labels = tuple(described["labels"]) if described["labels"] else None
-    return model
+    return _with_tokenizer(model, folder)
 
 
 def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule:
@@ -138,6 +144,12 @@ def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule
     names = described.get("id2label") or {}
     if config.get("num_classes") and len(names) == config["num_classes"]:
         model.labels = tuple(names[key] for key in sorted(names, key=int))
+    return _with_tokenizer(model, folder)
+
+
+def _with_tokenizer(model: NexusModule, folder: Path) -> NexusModule:
+    if isinstance(model, ImageTextModule):
+        model.tokenizer = tokenizer_from_folder(folder, model.context_length)
     return model
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from nexus._lazy import attach
 
 if TYPE_CHECKING:
+    from nexus.models.cv.clip import CLIP as CLIP
+    from nexus.models.cv.clip import CLIPVision as CLIPVision
     from nexus.models.cv.deit import DeiT as DeiT
     from nexus.models.cv.dinat import DiNAT as DiNAT
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "CLIP": ".clip",
+        "CLIPVision": ".clip",
         "DiNAT": ".dinat",
         "DINOv2": ".dinov2",
         "DeiT": ".deit",
