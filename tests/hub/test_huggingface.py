@@ -112,6 +112,36 @@ def test_repository_is_fetched_without_its_code(server: Server, monkeypatch: pyt
     assert hub.read_tensors(folder)["w"].numel() == 30_000
 
 
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        (("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json"), {"tokenizer.json"}),
+        (("vocab.json", "merges.txt", "tokenizer_config.json"), {"vocab.json", "merges.txt"}),
+    ],
+)
+def test_repository_with_a_tokenizer(
+    server: Server, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...], taken: set[str]
+) -> None:
+    serve(server, monkeypatch, {**CONFIG, "model.safetensors": WEIGHTS, **dict.fromkeys(files, b"{}")})
+    found = {file.name for file in hub.fetch_repository("owner/tiny").iterdir()}
+    assert found == {*CONFIG, "model.safetensors", "tokenizer_config.json", *taken}
+
+
+def test_small_file(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(server, monkeypatch, {"tokenizer.json": b"{}"})
+    source = {**SOURCE, "file": "tokenizer.json"}
+    monkeypatch.setenv("NEXUS_OFFLINE", "1")
+    with pytest.raises(OfflineError, match=r"tokenizer\.json at 0123"):
+        hub.fetch_file(source)
+    monkeypatch.delenv("NEXUS_OFFLINE")
+    assert hub.fetch_file(source).read_bytes() == b"{}"
+    server.requests.clear()
+    assert hub.fetch_file(source).name == "tokenizer.json"
+    assert server.requests == []
+    with pytest.raises(DownloadError, match=r"owner/tiny/spiece.model.*404"):
+        hub.fetch_file({**SOURCE, "file": "spiece.model"})
+
+
 def test_sharded_repository(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     shards = {f"model-0000{i}-of-00002.safetensors": save({f"w{i}": torch.full((2,), float(i))}) for i in (1, 2)}
     index = {"weight_map": {f"w{i}": f"model-0000{i}-of-00002.safetensors" for i in (1, 2)}}

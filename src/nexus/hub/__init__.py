@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nexus.hub.cache import CacheEntry as CacheEntry
     from nexus.hub.cache import describe_cache as describe_cache
     from nexus.hub.fetching import fetch as fetch
+    from nexus.hub.huggingface import fetch_file as fetch_file
     from nexus.hub.huggingface import fetch_repository as fetch_repository
     from nexus.hub.readers import read_tensors as read_tensors
     from nexus.hub.settings import cache_dir as cache_dir
@@ -34,6 +35,7 @@ __getattr__, __dir__, __all__ = attach(
         "cache_dir": ".settings",
         "describe_cache": ".cache",
         "fetch": ".fetching",
+        "fetch_file": ".huggingface",
         "fetch_repository": ".huggingface",
         "mirror_enabled": ".settings",
         "offline": ".settings",

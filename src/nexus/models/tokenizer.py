@@ -132,7 +132,7 @@ def tokenizer_from_folder(folder: Path, length: int) -> Tokenizer | None:
 
 
 def described_in(path: Path) -> Callable[[], Description]:
-    """Take a ``tokenizer.json``; its text is kept, so that the file may vanish before the first text comes."""
+    """Take a ``tokenizer.json``. Its text is kept, so that the file may vanish before the first text comes."""
     return partial(parse_json, path.read_text("utf-8"), str(path))
 
 
@@ -140,7 +140,7 @@ def described_by_merges(path: Path) -> Callable[[], Description]:
     """Take a ``vocab.json`` and the ``merges.txt`` beside it."""
     vocabulary, merges = path.read_text("utf-8"), (path.parent / "merges.txt").read_text("utf-8").splitlines()
     pairs = [line for line in merges if line and not line.startswith("#version")]
-    return lambda: byte_pairs(parse_json(vocabulary, str(path)), pairs)
+    return partial(byte_pairs, parse_json(vocabulary, str(path)), pairs)
 
 
 READERS: dict[str, Callable[[Path], Callable[[], Description]]] = {

@@ -80,6 +80,7 @@ class CLIP(WeightInitMixin, ImageTextModule):
             (K, D), not normalised.
         """
         x = self.text.embed(input_ids)
+        mask = self.text.mask(x)
         for block in self.text.blocks:
-            x, _ = self.run_block(block, x)
+            x, _ = self.run_block(block, x, False, mask)
         return self.text.pool(x, input_ids)

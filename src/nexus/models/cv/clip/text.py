@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
@@ -68,7 +67,7 @@ class TextTransformer(nn.Module):
         self.blocks = nn.ModuleList(
             Block(
                 nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps),
-                CausalAttention(c.embed_dim, c.num_heads),
+                Attention(c.embed_dim, c.num_heads),
                 nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps),
                 Mlp(c.embed_dim, round(c.embed_dim * c.mlp_ratio), act=ACTIVATIONS[c.activation]()),
             )
@@ -87,6 +86,12 @@ class TextTransformer(nn.Module):
             )
         return self.token_embed(input_ids) + self.pos_embed[:, :length]  # type: ignore[no-any-return]
 
+    def mask(self, x: Float[Tensor, "k t d"]) -> Float[Tensor, "t t"]:
+        """Return what is added to the attention scores, so that a token sees itself and those before it: padding behind
+        a text's end changes nothing."""
+        length = x.shape[1]
+        return x.new_full((length, length), float("-inf")).triu(1)
+
     def pool(self, x: Float[Tensor, "k t d"], input_ids: Int[Tensor, "k t"]) -> Float[Tensor, "k projection"]:
         """Return the texts' vectors (K, projection_dim): the last block's tokens (K, T, D) where each text ends."""
         end = self.config.end_token
@@ -101,17 +106,3 @@ class TextTransformer(nn.Module):
         for block in self.blocks:
             init_block(block, self.config.embed_dim, self.config.num_layers)
         nn.init.normal_(self.proj.weight, std=self.config.embed_dim**-0.5)
-
-
-class CausalAttention(Attention):
-    """Attention in which a token sees itself and those before it: padding behind a text's end changes nothing."""
-
-    def forward(
-        self,
-        x: Float[Tensor, "k t d"],
-        return_weights: bool = False,  # noqa: ARG002
-    ) -> tuple[Float[Tensor, "k t d"], None]:
-        """Mix tokens (K, T, D). The weights are never returned: no output of a model has those of texts."""
-        query, key, value = self.project(x)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.proj(mixed.transpose(1, 2).flatten(2)), None

@@ -88,6 +88,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "std": (0.26862954, 0.26130258, 0.27577711),
         },
         "tokenizer": TOKENIZER,
+        "tasks": ("zero-shot",),
         "license": "MIT",
     }
     for name, size in SIZES.items()
