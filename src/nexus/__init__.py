@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nexus.commands.models import describe_models as describe_models
     from nexus.commands.models import show_model as show_model
     from nexus.commands.recommend import recommend as recommend
+    from nexus.commands.recommend_models import recommend_models as recommend_models
     from nexus.commands.search import search as search
     from nexus.commands.similarity import similarity as similarity
     from nexus.commands.visualize import visualize_pca as visualize_pca
@@ -47,6 +48,7 @@ __getattr__, __dir__, __all__ = attach(
         "list_models": ".registry",
         "load": ".engines.predictor",
         "recommend": ".commands.recommend",
+        "recommend_models": ".commands.recommend_models",
         "register": ".registry",
         "search": ".commands.search",
         "show_model": ".commands.models",

@@ -217,6 +217,78 @@ LEGEND = (
 )
 
 
+class Quote(Result):
+    """A statement and where it stands."""
+
+    says: str
+    document: str
+    section: str
+
+
+class Suggestion(Result):
+    """One model that is recommended.
+
+    Attributes:
+        name: as the documents name it.
+        model: the variant to use; None where nexus does not have the model yet.
+        reasons: what speaks for it.
+    """
+
+    name: str
+    model: ModelRow | None
+    reasons: tuple[Quote, ...]
+
+    def cells(self) -> tuple[str, ...]:
+        """Its row in a list of suggestions; only of one that nexus has."""
+        assert self.model is not None
+        variant, parameters, gflops, _, top1, license, _ = self.model.cells()
+        return self.name, variant, parameters, gflops, top1, license
+
+
+class Suggestions(Result):
+    """Which models to use for a task.
+
+    Attributes:
+        task, images, constraints: what was asked.
+        approach: what to do with so many labelled pictures; None where none were mentioned.
+        approach_reasons: the statements that say so.
+        run: a command to start with, with the first model.
+        models: best first.
+        absent: models that the documents name and nexus does not have yet.
+        notes: what the documents leave open, and how that was answered.
+    """
+
+    task: str
+    images: int | None
+    constraints: tuple[str, ...]
+    approach: str | None
+    approach_reasons: tuple[Quote, ...]
+    run: str | None
+    models: tuple[Suggestion, ...]
+    absent: tuple[Suggestion, ...]
+    notes: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The answer first, then the statements that it rests on."""
+        pictures = [] if self.images is None else [f"{self.images:,} labelled pictures"]
+        lines = [", ".join([self.task, *pictures, *self.constraints]), ""]
+        if self.models:
+            head = ("", "MODEL", "VARIANT", "PARAMS", "GFLOPS", "TOP-1", "LICENCE")
+            rows = [(str(number), *one.cells()) for number, one in enumerate(self.models, 1)]
+            lines += aligned([head, *rows], right={3, 4, 5})
+        else:
+            lines.append("nexus has none of the models that the documents name for this yet.")
+        if self.approach or self.run:
+            lines += ["", "HOW", *_wrapped([self.approach or ""], "  ", "  "), *([f"  {self.run}"] if self.run else [])]
+        if self.absent:
+            lines += ["", f"NOT IN NEXUS YET: {', '.join(one.name for one in self.absent)}"]
+        quotes = (quote for one in (*self.models, *self.absent) for quote in one.reasons)
+        lines += ["", "WHY"]
+        for quote in dict.fromkeys((*quotes, *self.approach_reasons)):
+            lines += [*_wrapped([f'"{quote.says}"'], "  ", "   "), f"      {quote.document}: {quote.section}"]
+        return [*lines, *([""] if self.notes else []), *_wrapped(self.notes)]
+
+
 class LayerRow(Result):
     """One part of a model, or several alike that follow one another.
 
@@ -324,12 +396,17 @@ def three_digits(value: float) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 
-def _indented(texts: Iterable[str]) -> Iterator[str]:
-    """Lines below a headline, wrapped."""
+def _wrapped(texts: Iterable[str], first: str = "", further: str = "") -> Iterator[str]:
+    """Lines of at most 100 characters; what has no spaces stays whole."""
     for text in texts:
         yield from textwrap.wrap(
-            text, 100, initial_indent="  ", subsequent_indent="      ", break_long_words=False, break_on_hyphens=False
+            text, 100, initial_indent=first, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
         )
+
+
+def _indented(texts: Iterable[str]) -> Iterator[str]:
+    """Lines below a headline."""
+    return _wrapped(texts, "  ", "      ")
 
 
 def _cut(text: str, limit: int) -> str:

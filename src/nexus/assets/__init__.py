@@ -14,6 +14,9 @@ __all__ = ["PHOTOS", "VOCABULARIES", "load_counts", "load_labels"]
 PHOTOS = Path(__file__).parent / "photos"
 """Folder of the photographs that `nexus demo` uses."""
 
+SELECTION = Path(__file__).parent / "selection.json"
+"""What the documents that nexus set out from say about choosing a model, each statement with its source."""
+
 COUNTS = Path(__file__).parent / "models.json"
 """What `load_counts` reads."""
 

@@ -25,6 +25,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "nexus.commands.models:show_model",
         "Show one model: sizes, layers, sources, licence, how to cite.",
     ),
+    "models recommend": (
+        "nexus.commands.recommend_models:recommend_models",
+        "Recommend models for a task, an amount of data and what matters most, and say why.",
+    ),
     "doctor": ("nexus.commands.doctor:doctor", "Say what is installed, what would run, and what is missing."),
 }
 """Name on the command line -> (``module:function``, summary)."""

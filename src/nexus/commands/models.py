@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from nexus.commands._verb import verb
@@ -15,7 +15,7 @@ from nexus.results import ModelCard, ModelList, ModelRow
 if TYPE_CHECKING:
     from nexus.registry import Variant
 
-__all__ = ["describe_models", "show_model"]
+__all__ = ["describe_models", "rows_of", "show_model"]
 
 Order = Literal["name", "parameters", "gflops", "top1"]
 
@@ -53,7 +53,7 @@ def describe_models(
     if not named:
         known = [*registry.list_models(), *registry.families()]
         raise UnknownNameError(f"no model matches {pattern!r}{did_you_mean(pattern, known)}")
-    rows = [_row(one) for one in named if _is_under(one, license)]
+    rows = rows_of(license, named)
     kept = [row for row in rows if task is None or task in row.tasks]
     if not kept:
         asked = {"task": task, "license": license}
@@ -96,6 +96,20 @@ def show_model(name: str) -> ModelCard:
         about=(importlib.import_module(family.package).__doc__ or "").strip(),
         bibtex=tuple(paper.bibtex() for paper in family.citations),
     )
+
+
+def rows_of(license: str | None, variants: Iterable[Variant] | None = None) -> list[ModelRow]:
+    """Return the rows of variants, of all by default, that are under one of the licences asked for.
+
+    Args:
+        license: see `describe_models`.
+        variants: those to choose from.
+    """
+    from nexus import registry
+
+    if variants is None:
+        variants = [one for family in registry.families().values() for one in family.variants.values()]
+    return [_row(one) for one in variants if _is_under(one, license)]
 
 
 def _row(variant: Variant) -> ModelRow:
