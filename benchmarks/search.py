@@ -150,23 +150,25 @@ def _measure(collection: Collection, queries: np.ndarray, pairs: int) -> tuple[T
     )
 
 
-def _built(collection: Collection, kind: ann.Ann) -> Any:
+def _built(collection: Collection, kind: ann.Ann) -> ann.Index:
     collection.build_ann(kind)
-    return ann.load(ann_file(collection.folder, collection.generation), collection.dims, collection.count)
+    index = ann.load(ann_file(collection.folder, collection.generation), collection.dims, collection.count)
+    assert index is not None
+    return index
 
 
-def _faiss_search(index: Any, collection: Collection, kind: ann.Ann) -> Callable[[np.ndarray], Any]:
+def _faiss_search(built: ann.Index, collection: Collection, kind: ann.Ann) -> Callable[[np.ndarray], Any]:
     """Return a search by FAISS alone, with the parameters that nexus uses."""
-    library = ann.faiss()
+    library, index = ann.faiss(), built.found
     if kind == "flat":
         return lambda unit: index.search(unit, K)
     if kind == "hnsw":
         parameters = library.SearchParametersHNSW(efSearch=ann.HNSW_SEARCH)
         return lambda unit: index.search(unit, K, params=parameters)
-    exact = ann.build("flat", collection.vectors)
+    exact = ann.build("flat", collection.vectors).found
     refined = library.IndexRefine(index, exact)
     index.nprobe, refined.k_factor = min(ann.IVFPQ_PROBES, index.nlist), ann.IVFPQ_CANDIDATES / K
-    owners = index, exact  # FAISS keeps pointers only, so the closure keeps what they point to
+    owners = built, exact  # FAISS keeps pointers only, so the closure keeps what they point to
 
     def search(unit: np.ndarray) -> Any:
         assert owners

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nexus.errors import CollectionError, ConfigError, InputError
-from nexus.retrieval import Collection, Identity, Writer
+from nexus.retrieval import Collection, Identity, Writer, ann
 from nexus.retrieval.collection import relative_name
 
 DIMS = 16
@@ -310,6 +311,10 @@ def test_approximate_indexes_find_almost_all_and_true_distances(folder: Path, ki
     found = collection.search(array[:200], 10)
     recall = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(truth.positions, found.positions, strict=True)])
     assert recall > (0.99 if kind == "hnsw" else 0.9)
+    wide, queries = array.astype(float)[found.positions], array[:200, None].astype(float)
+    cosine = (wide * queries).sum(-1) / np.linalg.norm(wide, axis=-1) / np.linalg.norm(queries, axis=-1)
+    np.testing.assert_allclose(found.cosine, cosine, atol=2e-6)
+    np.testing.assert_allclose(found.l2, np.linalg.norm(wide - queries, axis=-1), rtol=1e-5)
     assert (found.l2[:, 0] == 0).all()
     assert (np.diff(found.cosine, axis=1) <= 0).all()
     np.testing.assert_array_equal(collection.search(array[:200], 10, exact=True).positions, truth.positions)
@@ -331,11 +336,25 @@ def test_the_index_file_is_a_cache(folder: Path) -> None:
             put(writer, index, vector)
     Collection.open(folder).build_ann()
     truth = Collection.open(folder).search(array[:20], 3, exact=True).positions
-    for damage in (lambda file: file.unlink(), lambda file: file.write_bytes(b"not an index")):
+    damages: list[Callable[[Path], object]] = [
+        lambda file: file.unlink(),
+        lambda file: file.write_bytes(b"not an index"),
+        lambda file: file.write_bytes(file.read_bytes()[: -4 * 1500]),  # the lengths are cut off
+    ]
+    for damage in damages:
         damage(folder / "ann-1.faiss")
         np.testing.assert_array_equal(Collection.open(folder).search(array[:20], 3).positions, truth)
         assert Collection.open(folder).build_ann() == "hnsw"
         np.testing.assert_array_equal(Collection.open(folder).search(array[:20], 3).positions, truth)
+
+
+@pytest.mark.parametrize("more", [0, 90])
+def test_the_best_of_many_candidates_come_in_order(more: int) -> None:
+    rows = np.array([[7, 3, 5, 4, 9, -1, *range(100, 100 + more)]], dtype=np.int64)
+    cosine = np.array([[0.5, 0.9, 0.5, 0.7, 0.1, -np.inf, *[0.0] * more]], dtype=np.float32)
+    chosen, values = ann.best(rows, cosine, 4)
+    np.testing.assert_array_equal(chosen, [[3, 4, 5, 7]])
+    np.testing.assert_array_equal(values, np.float32([[0.9, 0.7, 0.5, 0.5]]))
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest(folder: Path) -> None:

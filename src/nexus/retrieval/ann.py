@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,14 +22,15 @@ __all__ = [
     "IVFPQ_CANDIDATES",
     "IVFPQ_PROBES",
     "Ann",
-    "blocks",
+    "Index",
+    "best",
     "build",
     "candidates",
     "choose",
-    "exact",
+    "cosines",
+    "distances",
     "extend",
     "faiss",
-    "kind_of",
     "load",
     "normalised",
     "save",
@@ -100,23 +102,40 @@ def normalised(vectors: Vectors) -> Vectors:
     return np.ascontiguousarray(vectors / np.maximum(lengths, 1e-30), dtype=np.float32)
 
 
-def blocks(vectors: Vectors, start: int = 0) -> Iterator[Vectors]:
-    """Yield normalised rows from `start` on, a block at a time."""
-    for first in range(start, len(vectors), BLOCK):
-        yield normalised(vectors[first : first + BLOCK])
+@dataclass(frozen=True)
+class Index:
+    """An index of FAISS over normalised vectors, and their lengths.
+
+    Attributes:
+        kind: as `choose` names it.
+        found: FAISS's index.
+        lengths: FAISS's flat index of one float per row: the lengths of the vectors as given. With it the true cosine
+            of a candidate is one product with the vector file.
+    """
+
+    kind: Ann
+    found: Any
+    lengths: Any
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return int(self.found.ntotal)
 
 
-def build(kind: Ann, vectors: Vectors) -> Any:
+def build(kind: Ann, vectors: Vectors) -> Index:
     """Build an index over rows (N, D), which need not be normalised."""
-    index = _EMPTY[kind](vectors)
+    index = Index(kind, _EMPTY[kind](vectors), faiss().IndexFlatL2(1))
     extend(index, vectors)
     return index
 
 
-def extend(index: Any, vectors: Vectors) -> None:
+def extend(index: Index, vectors: Vectors) -> None:
     """Add the rows that the index does not hold yet."""
-    for block in blocks(vectors, start=index.ntotal):
-        index.add(block)
+    for start in range(index.count, len(vectors), BLOCK):
+        block = vectors[start : start + BLOCK]
+        index.found.add(normalised(block))
+        index.lengths.add(np.linalg.norm(block, axis=1, keepdims=True))
 
 
 def _flat(vectors: Vectors) -> Any:
@@ -155,7 +174,7 @@ def _ivfpq(vectors: Vectors) -> Any:
 _EMPTY: dict[str, Callable[[Vectors], Any]] = {"flat": _flat, "hnsw": _hnsw, "ivfpq": _ivfpq}
 
 
-def candidates(index: Any, queries: Vectors, k: int, alive: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+def candidates(index: Index, queries: Vectors, k: int, alive: NDArray[np.bool_] | None) -> NDArray[np.int64]:
     """Return (Q, >=k) rows that probably hold the nearest ones, unordered, -1 where there are none.
 
     Args:
@@ -169,74 +188,98 @@ def candidates(index: Any, queries: Vectors, k: int, alive: NDArray[np.bool_] | 
     if alive is not None:
         bits = np.packbits(alive, bitorder="little")
         selector = library.IDSelectorBitmap(bits)
-    if kind_of(index) == "hnsw":
+    if index.kind == "hnsw":
         parameters = library.SearchParametersHNSW(efSearch=max(HNSW_SEARCH, 2 * k), sel=selector)
         wanted = k + k // 2 + 2
     else:
-        parameters = library.SearchParametersIVF(nprobe=min(IVFPQ_PROBES, index.nlist), sel=selector)
+        parameters = library.SearchParametersIVF(nprobe=min(IVFPQ_PROBES, index.found.nlist), sel=selector)
         wanted = max(IVFPQ_CANDIDATES, 12 * k)
-    _, rows = index.search(queries, min(wanted, index.ntotal), params=parameters)
+    _, rows = index.found.search(queries, min(wanted, index.count), params=parameters)
     return np.asarray(rows, dtype=np.int64)
 
 
-def kind_of(index: Any) -> str:
-    """Return the kind of an index as `choose` names it."""
-    name = type(index).__name__
-    return "hnsw" if "HNSW" in name else "ivfpq" if "IVFPQ" in name else "flat"
-
-
-def exact(queries: Vectors, raw_queries: Vectors, vectors: Vectors, rows: NDArray[np.int64]) -> tuple[Vectors, Vectors]:
-    """Compute true distances of chosen rows, in place on a memory-mapped file and on all cores.
+def cosines(index: Index, queries: Vectors, vectors: Vectors, rows: NDArray[np.int64]) -> Vectors:
+    """Compute the true cosines of candidates, in place on a memory-mapped file and on all cores.
 
     Args:
+        index: which gave the candidates.
         queries: (Q, D), normalised.
-        raw_queries: (Q, D) as given.
         vectors: (N, D) as given, C-contiguous.
         rows: (Q, K) numbers of rows; -1 for none.
 
     Returns:
-        (Q, K) cosines, -inf where there is no row, and (Q, K) L2 distances.
+        (Q, K), -inf where there is no row.
     """
+    lengths = faiss().rev_swig_ptr(index.lengths.get_xb(), index.count)
+    cosine = _by_rows("fvec_inner_products_by_idx", queries, vectors, rows)
+    cosine /= np.maximum(lengths[rows], 1e-30)
+    cosine[rows < 0] = -np.inf
+    return cosine
+
+
+def best(rows: NDArray[np.int64], cosine: Vectors, k: int) -> tuple[NDArray[np.int64], Vectors]:
+    """Keep the k of each query's rows with the largest cosine, largest first; equal ones in the order of rows.
+
+    Args:
+        rows, cosine: (Q, K) each.
+        k: 1..K.
+    """
+    each = np.arange(len(rows))[:, None]
+    if rows.shape[1] > 2 * k:  # to sort hundreds takes as long as it took to compare them
+        chosen = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
+        rows, cosine = rows[each, chosen], cosine[each, chosen]
+    order = np.lexsort((rows, -cosine), axis=1)[:, :k]
+    return rows[each, order], cosine[each, order]
+
+
+def distances(queries: Vectors, vectors: Vectors, rows: NDArray[np.int64]) -> Vectors:
+    """Compute the (Q, K) L2 distances of queries (Q, D), not normalised, to rows of their own (Q, K).
+
+    From the differences themselves: lengths and products would say that a picture is not quite at itself.
+    """
+    return np.sqrt(_by_rows("fvec_L2sqr_by_idx", queries, vectors, rows))
+
+
+def _by_rows(function: str, queries: Vectors, vectors: Vectors, rows: NDArray[np.int64]) -> Vectors:
+    """Apply a function of FAISS to each query and its own rows of the vectors; infinite where a row is -1."""
     # For a few rows a team of threads costs more than it saves, on a busy machine a hundred times more.
     library = faiss(threads=1 if rows.size < FEW_ROWS else None)
-    count, dims = queries.shape
-    rows = np.ascontiguousarray(rows, dtype=np.int64)
-    products, squares = np.empty(rows.shape, np.float32), np.empty(rows.shape, np.float32)
-    pointer = library.swig_ptr
-    shape = (dims, count, rows.shape[1])
-    library.fvec_inner_products_by_idx(pointer(products), pointer(queries), pointer(vectors), pointer(rows), *shape)
-    library.fvec_L2sqr_by_idx(pointer(squares), pointer(raw_queries), pointer(vectors), pointer(rows), *shape)
-    there = rows >= 0
-    products[~there] = squares[~there] = 0
-    # |x|^2 = |q - x|^2 - |q|^2 + 2 q.x, so that no list of a million lengths needs to be read for one query.
-    lengths = np.linalg.norm(raw_queries.astype(np.float64), axis=1, keepdims=True)
-    own = np.sqrt(np.maximum(squares - lengths**2 + 2 * lengths * products, 1e-30))
-    cosine = np.where(there, np.clip(products / own, -1, 1), -np.inf).astype(np.float32)
-    return cosine, np.where(there, np.sqrt(np.maximum(squares, 0)), np.inf)
+    results, rows = np.full(rows.shape, np.inf, np.float32), np.ascontiguousarray(rows, dtype=np.int64)
+    pointers = [library.swig_ptr(array) for array in (results, queries, vectors, rows)]
+    getattr(library, function)(*pointers, vectors.shape[1], *rows.shape)
+    return results
 
 
-def save(index: Any, path: Path) -> None:
+def save(index: Index, path: Path) -> None:
     """Write aside and rename, so that a reader sees a whole file or none."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.aside")
     library = faiss()
     try:
         with aside.open("wb") as file:  # FAISS itself opens no file whose name is not UTF-8
-            writer = library.PyCallbackIOWriter(file.write, IO_BLOCK)
-            library.write_index(index, library.BufferedIOWriter(writer, IO_BLOCK))
+            writer = library.BufferedIOWriter(library.PyCallbackIOWriter(file.write, IO_BLOCK), IO_BLOCK)
+            for part in (index.found, index.lengths):
+                library.write_index(part, writer)
+            del writer  # it writes the rest when it goes
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def load(path: Path, dims: int, rows: int) -> Any | None:
+def load(path: Path, dims: int, rows: int) -> Index | None:
     """Read an index of at most `rows` vectors of `dims`; None where there is none or it cannot be that."""
     if not path.is_file():
         return None
     library = faiss()
     try:
         with path.open("rb") as file:
-            reader = library.PyCallbackIOReader(file.read, IO_BLOCK)
-            index = library.read_index(library.BufferedIOReader(reader, IO_BLOCK))
+            reader = library.BufferedIOReader(library.PyCallbackIOReader(file.read, IO_BLOCK), IO_BLOCK)
+            found, lengths = library.read_index(reader), library.read_index(reader)
     except RuntimeError:  # a damaged cache is as good as none
         return None
-    return index if index.d == dims and index.ntotal <= rows else None
+    fits = found.d == dims and found.ntotal == lengths.ntotal <= rows
+    return Index(_kind(found), found, lengths) if fits else None
+
+
+def _kind(found: Any) -> Ann:
+    name = type(found).__name__
+    return "hnsw" if "HNSW" in name else "ivfpq" if "IVFPQ" in name else "flat"

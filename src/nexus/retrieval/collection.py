@@ -6,7 +6,7 @@ import fnmatch
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,7 +53,7 @@ class Collection:
         self._names: list[bytes] = [name for _, name, _, _ in images]
         self._sha256 = [digest for _, _, digest, _ in images]
         self._phash = [phash for _, _, _, phash in images]
-        self._index: Any = None
+        self._index: ann.Index | Literal[False] | None = None  # False: there is none on the disk
         self._flat: Any = None
 
     # -- open ---------------------------------------------------------------------------------------------------
@@ -231,20 +231,20 @@ class Collection:
         """As `search`, for queries in the form that is stored: (Q, dims) float32, C-contiguous."""
         if k < 1:
             raise ConfigError(f"k = {k}: must be at least 1")
-        unit = ann.normalised(raw)
+        unit, wanted = ann.normalised(raw), min(k, self.count)
         if not self.count:
             return Neighbours(*(np.zeros((len(raw), 0), kind) for kind in (np.int64, np.float32, np.float32)))
         if within is not None:
-            return self._rank(unit, raw, self._scan(unit, k, self.select(within)), k)
+            return self._neighbours(raw, *self._scan(unit, wanted, self.select(within)))
         index = None if exact else self._approximate()
         if index is None:
-            positions = self._exact_index().search(unit, min(k, self.count))[1]
-            return self._rank(unit, raw, self._rows[positions], k)
-        rows = ann.candidates(index, unit, min(k, self.count), self._alive())
-        found = self._rank(unit, raw, rows, k)
-        if not np.isfinite(found.cosine).all():  # the graph or the probed lists held fewer than k live ones
+            cosine, positions = self._exact_index().search(unit, wanted)
+            return self._neighbours(raw, *ann.best(self._rows[positions], cosine, wanted))
+        rows = ann.candidates(index, unit, wanted, self._alive())
+        rows, cosine = ann.best(rows, ann.cosines(index, unit, self._vectors, rows), wanted)
+        if not np.isfinite(cosine).all():  # the graph or the probed lists held fewer than k live ones
             return self.nearest(raw, k, exact=True)
-        return found
+        return self._neighbours(raw, rows, cosine)
 
     def hits(self, found: Neighbours) -> list[list[Hit]]:
         """Turn what `search` found into results with full paths, one list a query."""
@@ -290,10 +290,10 @@ class Collection:
             self._index = None
             return chosen
         index = ann.load(path, self.dims, len(self._vectors))
-        if index is not None and ann.kind_of(index) == chosen and index.ntotal == len(self._vectors):
+        if index is not None and index.kind == chosen and index.count == len(self._vectors):
             self._index = index
             return chosen
-        if index is None or ann.kind_of(index) != chosen or index.ntotal < len(self._vectors) // 2:
+        if index is None or index.kind != chosen or index.count < len(self._vectors) // 2:
             index = ann.build(chosen, self._vectors)  # what was learnt from less than half of them is learnt again
         else:
             ann.extend(index, self._vectors)
@@ -304,7 +304,7 @@ class Collection:
         self._index = index
         return chosen
 
-    def _approximate(self) -> Any:
+    def _approximate(self) -> ann.Index | None:
         """The approximate index from the disk, brought up to date in memory; None where there is none to be used."""
         if self._index is None and ann.choose(self._ann, self.count) != "flat":
             index = ann.load(ann_file(self.folder, self.generation), self.dims, len(self._vectors))
@@ -329,8 +329,10 @@ class Collection:
         alive[self._rows] = True
         return alive
 
-    def _scan(self, unit: NDArray[np.float32], k: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows of the k nearest among some images, by reading all of these, a block at a time."""
+    def _scan(
+        self, unit: NDArray[np.float32], k: int, positions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows and cosines of the k nearest among some images, by reading all of these, a block at a time."""
         library = ann.faiss()
         best_rows, best_cosine = np.empty((len(unit), 0), np.int64), np.empty((len(unit), 0), np.float32)
         for start in range(0, len(positions), ann.BLOCK):
@@ -338,17 +340,13 @@ class Collection:
             block = ann.normalised(self._vectors[rows])
             cosine, nearest = library.knn(unit, block, min(k, len(block)), metric=library.METRIC_INNER_PRODUCT)
             best_rows, best_cosine = np.hstack([best_rows, rows[nearest]]), np.hstack([best_cosine, cosine])
-            order = np.argsort(-best_cosine, axis=1, kind="stable")[:, :k]
-            best_rows = np.take_along_axis(best_rows, order, 1)
-            best_cosine = np.take_along_axis(best_cosine, order, 1)
-        return best_rows
+            best_rows, best_cosine = ann.best(best_rows, best_cosine, min(k, best_rows.shape[1]))
+        return best_rows, best_cosine
 
-    def _rank(self, unit: NDArray[np.float32], raw: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Neighbours:
-        """Order candidate rows by their true cosine and keep the first k."""
-        cosine, l2 = ann.exact(unit, raw, self._vectors, rows)
-        order = np.lexsort((rows, -cosine), axis=1)[:, : min(k, self.count)]
-        positions = np.searchsorted(self._rows, np.take_along_axis(rows, order, 1))
-        return Neighbours(positions, np.take_along_axis(cosine, order, 1), np.take_along_axis(l2, order, 1))
+    def _neighbours(self, raw: NDArray[np.float32], rows: NDArray[np.int64], cosine: NDArray[np.float32]) -> Neighbours:
+        """Number the images of ordered rows, and say how far they are."""
+        positions = np.searchsorted(self._rows, rows)
+        return Neighbours(positions, np.clip(cosine, -1, 1), ann.distances(raw, self._vectors, rows))
 
 
 def relative_name(path: str | bytes | os.PathLike[Any], root: str | bytes | os.PathLike[Any]) -> bytes:
