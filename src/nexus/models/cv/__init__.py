@@ -9,6 +9,7 @@ from nexus._lazy import attach
 if TYPE_CHECKING:
     from nexus.models.cv.clip import CLIP as CLIP
     from nexus.models.cv.clip import CLIPVision as CLIPVision
+    from nexus.models.cv.convnext import ConvNeXt as ConvNeXt
     from nexus.models.cv.deit import DeiT as DeiT
     from nexus.models.cv.dinat import DiNAT as DiNAT
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
@@ -21,6 +22,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "CLIP": ".clip",
         "CLIPVision": ".clip",
+        "ConvNeXt": ".convnext",
         "DiNAT": ".dinat",
         "DINOv2": ".dinov2",
         "DeiT": ".deit",
