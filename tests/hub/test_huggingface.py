@@ -16,7 +16,7 @@ from hub_server import Page, Server, sha256
 from safetensors.torch import save
 
 from nexus import hub
-from nexus.errors import ChecksumError, DownloadError, OfflineError
+from nexus.errors import ChecksumError, DownloadError, OfflineError, UnsafeFileError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = save({"w": torch.arange(30_000.0)})
@@ -147,6 +147,22 @@ def test_sharded_repository(server: Server, monkeypatch: pytest.MonkeyPatch) -> 
     index = {"weight_map": {f"w{i}": f"model-0000{i}-of-00002.safetensors" for i in (1, 2)}}
     serve(server, monkeypatch, {**CONFIG, **shards, "model.safetensors.index.json": json.dumps(index).encode()})
     assert hub.read_tensors(hub.fetch_repository("owner/tiny")).keys() == {"w1", "w2"}
+
+
+def test_sharded_file(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variant names the index; the shards beside it become one file."""
+    shards = {f"model-0000{n}-of-00002.safetensors": save({f"w{n}": torch.full((2,), float(n))}) for n in (1, 2)}
+    named = {"weight_map": {f"w{n}": name for n, name in enumerate(shards, start=1)}}
+    serve(server, monkeypatch, {"model.safetensors.index.json": json.dumps(named).encode(), **shards})
+    path = hub.fetch([{**SOURCE, "file": "model.safetensors.index.json"}], name="tiny")
+    assert {key: tensor.tolist() for key, tensor in hub.read_tensors(path).items()} == {"w1": [1, 1], "w2": [2, 2]}
+
+
+def test_a_shard_elsewhere_is_not_fetched(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"weight_map": {"w": "../../other/model.safetensors"}}
+    serve(server, monkeypatch, {"model.safetensors.index.json": json.dumps(named).encode()})
+    with pytest.raises(UnsafeFileError, match="outside its own folder"):
+        hub.fetch([{**SOURCE, "file": "model.safetensors.index.json"}], name="tiny")
 
 
 def test_repository_offline(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

