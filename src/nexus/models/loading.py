@@ -133,8 +133,11 @@ def _from_nexus(folder: Path, described: Mapping[str, Any]) -> NexusModule:
 
 def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule:
     family, class_name = registry.family_of(huggingface=described["model_type"])
+    converter = registry.converter(family.name)
+    if hasattr(converter, "class_from_huggingface"):  # one model_type stands for several classes
+        class_name = converter.class_from_huggingface(described)
     try:
-        config = registry.converter(family.name).config_from_huggingface(described)
+        config = converter.config_from_huggingface(described)
     except KeyError as error:
         raise ConfigError(f"{folder / 'config.json'} of a {class_name} lacks {error}") from None
     model = load_converted(_build(class_name, config), hub.read_tensors(folder), family.name, str(folder))

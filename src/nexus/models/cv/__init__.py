@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nexus.models.cv.dinat import DiNAT as DiNAT
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
     from nexus.models.cv.efficient_net import EfficientNet as EfficientNet
+    from nexus.models.cv.intern_vl import InternViT as InternViT
+    from nexus.models.cv.intern_vl import InternVL as InternVL
     from nexus.models.cv.resnet import ResNet as ResNet
     from nexus.models.cv.vit import VisionTransformer as VisionTransformer
 
@@ -27,6 +29,8 @@ __getattr__, __dir__, __all__ = attach(
         "DINOv2": ".dinov2",
         "DeiT": ".deit",
         "EfficientNet": ".efficient_net",
+        "InternVL": ".intern_vl",
+        "InternViT": ".intern_vl",
         "ResNet": ".resnet",
         "VisionTransformer": ".vit",
     },
