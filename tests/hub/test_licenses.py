@@ -10,9 +10,10 @@ import torch
 from hub_server import Page, Server
 from safetensors.torch import save
 
-from nexus import hub
+from nexus import hub, registry
 from nexus.errors import DownloadError, LicenseError
 from nexus.hub.licenses import restriction
+from nexus.models.loading import load_model
 
 WEIGHTS = save({"w": torch.arange(30_000.0)})
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -136,8 +137,17 @@ def test_what_the_card_states_counts_too(
     assert hub.fetch_repository("owner/tiny", revision=COMMIT) == folder  # fetched before
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in registry.list_models() if restriction(registry.variant(name).license)]
+)
+def test_no_restricted_variant_is_fetched_unasked(name: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    with pytest.raises(LicenseError, match=f"{name} is under "):
+        load_model(name, mirror=True)
+    assert server.requests == []
+
+
 def test_a_file_of_ones_own_needs_no_acceptance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nexus import registry
     from nexus.models.cv import DINOv2
 
     config = {"image_size": 28, "patch_size": 14, "embed_dim": 16, "num_layers": 1, "num_heads": 2}

@@ -69,6 +69,9 @@ PREPROCESS: dict[str, Any] = {
     "std": (0.229, 0.224, 0.225),
 }
 
+README = "facebookresearch/dinov2 at 04b9100, README.md, Pretrained models"
+"""Where the scores were read: kNN and a linear layer on frozen features, both on ImageNet-1k."""
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "dinov2_vits14": {
         "class_name": "DINOv2",
@@ -99,6 +102,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
         "preprocess": PREPROCESS,
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_knn": 79.0, "imagenet_1k_linear": 81.1, "source": README},
     },
     "dinov2_vitb14": {
         "class_name": "DINOv2",
@@ -118,6 +122,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
         "preprocess": PREPROCESS,
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_knn": 82.1, "imagenet_1k_linear": 84.5, "source": README},
     },
     "dinov2_vitl14": {
         "class_name": "DINOv2",
@@ -137,6 +142,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
         "preprocess": PREPROCESS,
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_knn": 83.5, "imagenet_1k_linear": 86.3, "source": README},
     },
     "dinov2_vitg14": {
         "class_name": "DINOv2",
@@ -156,6 +162,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
         "preprocess": PREPROCESS,
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_knn": 83.5, "imagenet_1k_linear": 86.5, "source": README},
     },
     "dinov2_vits14_reg": {
         "class_name": "DINOv2",
@@ -182,6 +189,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
         "preprocess": PREPROCESS,
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_knn": 79.1, "imagenet_1k_linear": 80.9, "source": README},
     },
     "dinov2_vitb14_reg": {
         "class_name": "DINOv2",
@@ -208,6 +216,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
         "preprocess": PREPROCESS,
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_knn": 82.0, "imagenet_1k_linear": 84.6, "source": README},
     },
     "dinov2_vitl14_reg": {
         "class_name": "DINOv2",
@@ -234,6 +243,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
         "preprocess": PREPROCESS,
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_knn": 83.8, "imagenet_1k_linear": 86.7, "source": README},
     },
     "dinov2_vitg14_reg": {
         "class_name": "DINOv2",
@@ -261,6 +271,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         ),
         "preprocess": PREPROCESS,
         "license": "Apache-2.0",
+        "score": {"imagenet_1k_knn": 83.7, "imagenet_1k_linear": 87.1, "source": README},
     },
 }
 
