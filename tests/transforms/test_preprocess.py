@@ -10,7 +10,13 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
+from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.mobilenet_v1.image_processing_pil_mobilenet_v1 import MobileNetV1ImageProcessorPil
+from transformers.models.mobilenet_v2.image_processing_pil_mobilenet_v2 import MobileNetV2ImageProcessorPil
+from transformers.models.mobilevit.image_processing_pil_mobilevit import MobileViTImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nexus.assets import PHOTOS
@@ -28,6 +34,12 @@ DINOV2 = {
 PROCESSORS: dict[str, Any] = {
     "dinov2": BitImageProcessorPil(**DINOV2),
     "clip": CLIPImageProcessorPil(),
+    "deit": DeiTImageProcessorPil(),
+    "internvl": GotOcr2ImageProcessorPil(),
+    "mobilenet v1": MobileNetV1ImageProcessorPil(),
+    "mobilenet v2": MobileNetV2ImageProcessorPil(),
+    "mobilevit": MobileViTImageProcessorPil(),
+    "siglip": SiglipImageProcessorPil(),
     "vit": ViTImageProcessorPil(),
     "convnext 224": ConvNextImageProcessorPil(size={"shortest_edge": 224}),
     "convnext 384": ConvNextImageProcessorPil(),

@@ -141,7 +141,7 @@ def spec_from_huggingface(processor: Mapping[str, Any]) -> PreprocessSpec:
     Raises:
         ConfigError: a step that a spec cannot say, named.
     """
-    for step in ("do_pad", "do_flip_channel_order", "do_thumbnail", "do_reduce_labels"):
+    for step in ("do_pad", "do_thumbnail", "do_reduce_labels"):
         if processor.get(step):
             raise ConfigError(f"preprocessor_config.json: {step} = {processor[step]!r} is not supported")
     if not processor.get("do_resize", True):
@@ -152,7 +152,14 @@ def spec_from_huggingface(processor: Mapping[str, Any]) -> PreprocessSpec:
     resize, crop = _geometry_from_huggingface(processor)
     mean, std = _normalisation_from_huggingface(processor)
     return PreprocessSpec.parse(
-        {"resize": resize, "crop": crop, "interpolation": RESAMPLE[filter_number], "mean": mean, "std": std}
+        {
+            "resize": resize,
+            "crop": crop,
+            "interpolation": RESAMPLE[filter_number],
+            "mean": mean,
+            "std": std,
+            "channels": "bgr" if processor.get("do_flip_channel_order") else "rgb",
+        }
     )
 
 
@@ -187,7 +194,7 @@ def _normalisation_from_huggingface(processor: Mapping[str, Any]) -> tuple[list[
     factor = processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
     scale = round(255 * factor, 9)
     mean, std = [0.0] * 3, [1.0] * 3
-    if processor.get("do_normalize", True):
+    if processor.get("do_normalize", "do_flip_channel_order" not in processor):  # MobileViT's say nothing, and do not
         mean, std = _three(processor, "image_mean"), _three(processor, "image_std")
     divisor = std
     is_efficient_net = "EfficientNet" in str(processor.get("image_processor_type", ""))
