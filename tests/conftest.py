@@ -44,3 +44,13 @@ def photos() -> Path:
     from nexus.assets import PHOTOS
 
     return PHOTOS
+
+
+@pytest.fixture(scope="session")
+def cat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """scikit-image's photograph of the cat Chelsea (CC0), for tests that fetch anyway."""
+    from nexus.hub.fetching import _from_package
+    from nexus.hub.sources import PackageSource
+
+    source = PackageSource(index="pypi", package="scikit-image", version="0.26.0", member="skimage/data/chelsea.png")
+    return _from_package(source, tmp_path_factory.mktemp("cat"), "a photograph", None).path

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from nexus.errors import InputError
@@ -11,11 +12,14 @@ from nexus.layers import (
     Attention,
     Block,
     DropPath,
+    InvertedResidual,
     LayerScale,
     Mlp,
     PatchEmbed,
+    SqueezeExcite,
     SwiGLU,
     as_map,
+    conv2d,
     linear_rates,
     resample_positions,
 )
@@ -136,3 +140,45 @@ def test_positions_keep_type_and_stored_grid() -> None:
     resampled = resample_positions(rows, (8, 5)).reshape(8, 5)
     assert (resampled.diff(dim=0) > 1).all()
     assert resampled.diff(dim=1).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(5, 8), (6, 9), (7, 7), (2, 3)])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+@torch.no_grad()
+def test_same_padding_is_tensorflows(kernel: int, size: tuple[int, int]) -> None:
+    """Each output is the sum over the window that starts `total // 2` before its pixel, zero outside the picture."""
+    conv = conv2d(1, 1, kernel, stride=2, padding="same")
+    x = torch.randn(1, 1, *size)
+    outputs = [math.ceil(side / 2) for side in size]
+    starts = [max((output - 1) * 2 + kernel - side, 0) // 2 for output, side in zip(outputs, size)]
+    padded = F.pad(x, (kernel,) * 4)
+    expected = torch.empty(1, 1, *outputs)
+    for row in range(outputs[0]):
+        for column in range(outputs[1]):
+            top, left = kernel + 2 * row - starts[0], kernel + 2 * column - starts[1]
+            window = padded[0, 0, top : top + kernel, left : left + kernel]
+            expected[0, 0, row, column] = (window * conv.weight[0, 0]).sum()
+    torch.testing.assert_close(conv(x), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_fixed_padding_is_that_of_even_sizes() -> None:
+    fixed, same = conv2d(2, 3, 5, stride=2, padding="fixed"), conv2d(2, 3, 5, stride=2, padding="same")
+    same.load_state_dict(fixed.state_dict())
+    even, odd = torch.randn(1, 2, 8, 6), torch.randn(1, 2, 7, 6)
+    assert torch.equal(fixed(even), same(even))
+    assert fixed(odd).shape == (1, 3, 3, 3)
+    assert same(odd).shape == (1, 3, 4, 3)
+
+
+def test_inverted_residual_adds_its_branch() -> None:
+    expand, depthwise, project = conv2d(4, 8, 1), conv2d(8, 8, 3, groups=8), conv2d(8, 4, 1)
+    squeeze = SqueezeExcite(8, 2, nn.ReLU(), nn.Hardsigmoid())
+    x = torch.randn(2, 4, 6, 5)
+    hidden = depthwise(expand(x))
+    mean = hidden.mean((2, 3), keepdim=True)
+    weights = (squeeze.expand(squeeze.reduce(mean).clamp(min=0)) / 6 + 0.5).clamp(0, 1)
+    parts = {"expand": expand, "depthwise": depthwise, "project": project}
+    added = InvertedResidual(**parts, squeeze_excite=squeeze, stride=1, residual=True)
+    torch.testing.assert_close(added(x), x + project(hidden * weights))
+    plain = InvertedResidual(**parts, stride=1, residual=False)
+    torch.testing.assert_close(plain(x), project(hidden))

@@ -7,18 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from golden.formula import formula_images, formula_state, read_keys
-from golden.make_cnn import FORMULA, SIZES
-from safetensors.torch import load_file
+from golden.formula import formula_images, formula_state, read_keys, read_outputs, thinned
+from golden.make_efficient_net import KEYS, OUTPUTS, SIZES, formula
 from torch import nn
 
 from nexus import registry
 from nexus.models.cv import EfficientNet
 from nexus.models.cv.efficient_net.convert import config_from_huggingface
 from nexus.models.loading import load_converted, load_model
-
-GOLDEN = Path(__file__).parent / "golden"
-
 
 TINY: dict[str, dict[str, Any]] = {
     "b0": {"width_coefficient": 0.25, "depth_coefficient": 0.5, "hidden_dim": 320, "depth_divisor": 4},
@@ -111,29 +107,22 @@ def test_loads_a_huggingface_backbone(tmp_path: Path) -> None:
     assert "logits" not in found
 
 
-SYMMETRIC = {"padding": "symmetric", "bn_eps": 1e-5}
-SAME: dict[str, Any] = {}
-
-GOLDEN_MODELS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
-    ("torchvision", "efficientnet_b0"): ("efficientnet_b0", SYMMETRIC),
-    ("torchvision", "efficientnet_b2"): ("efficientnet_b2", SYMMETRIC),
-    ("timm", "efficientnet_b0"): ("efficientnet_b0", SYMMETRIC),
-    ("timm", "tf_efficientnet_b0"): ("efficientnet_b0", SAME),
-    ("timm", "tf_efficientnet_b3"): ("efficientnet_b3", SAME),
-    ("timm", "tf_efficientnet_lite2"): ("efficientnet_lite2", SAME),
-}
-"""Library and model -> our variant, and what differs from its config."""
+VARIANTS = {library: {theirs: ours for ours, theirs in names.items()} for library, names in KEYS.items()}
+TIMM_OWN = {"efficientnet_b0": {"padding": "symmetric", "bn_eps": 1e-5}}
+TORCHVISION_V1 = {f"efficientnet_b{size}": {"padding": "symmetric", "bn_eps": 1e-5} for size in (0, 2)}
+CHANGES: dict[str, dict[str, dict[str, Any]]] = {"timm": TIMM_OWN, "torchvision": TORCHVISION_V1}
+"""Library -> model -> what differs from the config of our variant, whose weights are others."""
 
 
-@pytest.mark.parametrize("size", ["even", "odd"])
-@pytest.mark.parametrize(("library", "name"), GOLDEN_MODELS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("library", "name"), [(library, name) for library in OUTPUTS for name in OUTPUTS[library]])
 @torch.no_grad()
 def test_equals_golden(library: str, name: str, size: str) -> None:
-    """What torchvision's and timm's full-size models answered; made by `golden/make_cnn.py`."""
-    variant, changes = GOLDEN_MODELS[library, name]
-    state = formula_state(read_keys("efficient_net")[library][variant], **FORMULA["efficient_net"])
-    model = EfficientNet({**registry.variant(variant).config, **changes})
+    """What torchvision's and timm's full-size models answered; made by `golden/make_efficient_net.py`."""
+    variant = VARIANTS[library].get(name, name)
+    state = formula_state(read_keys("efficient_net")[library][variant], **formula(name))
+    model = EfficientNet({**registry.variant(variant).config, **CHANGES[library].get(name, {})})
     load_converted(model, state, "efficient_net", library).eval()
-    expected = load_file(GOLDEN / "efficient_net_outputs.safetensors")[f"{library}.{name}.{size}"]
-    found = model(formula_images(SIZES[size]), outputs=("logits",))["logits"]
+    found = thinned(model(formula_images(SIZES[size]), outputs=("logits",))["logits"])
+    expected = read_outputs("efficient_net")[f"{library}.{name}.{size}"]
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

@@ -104,7 +104,7 @@ def test_loads_a_huggingface_backbone(tmp_path: Path) -> None:
 @torch.no_grad()
 def test_equals_golden(library: str, name: str, size: str) -> None:
     """What torchvision's and timm's full-size models answered; made by `golden/make_cnn.py`."""
-    state = formula_state(read_keys("resnet")[library][name], **FORMULA["resnet"])
+    state = formula_state(read_keys("resnet")[library][name], **FORMULA)
     model = load_converted(ResNet(registry.variant(name).config), state, "resnet", library).eval()
     expected = load_file(GOLDEN / "resnet_outputs.safetensors")[f"{library}.{name}.{size}"]
     found = model(formula_images(SIZES[size]), outputs=("logits",))["logits"]

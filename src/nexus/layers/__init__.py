@@ -9,8 +9,14 @@ from nexus._lazy import attach
 if TYPE_CHECKING:
     from nexus.layers.attention import Attention as Attention
     from nexus.layers.block import Block as Block
+    from nexus.layers.conv import Padding as Padding
+    from nexus.layers.conv import SameConv2d as SameConv2d
+    from nexus.layers.conv import conv2d as conv2d
+    from nexus.layers.conv import conv_bn as conv_bn
     from nexus.layers.drop_path import DropPath as DropPath
     from nexus.layers.drop_path import linear_rates as linear_rates
+    from nexus.layers.inverted_residual import InvertedResidual as InvertedResidual
+    from nexus.layers.inverted_residual import SqueezeExcite as SqueezeExcite
     from nexus.layers.layer_scale import LayerScale as LayerScale
     from nexus.layers.mlp import Mlp as Mlp
     from nexus.layers.mlp import SwiGLU as SwiGLU
@@ -24,11 +30,17 @@ __getattr__, __dir__, __all__ = attach(
         "Attention": ".attention",
         "Block": ".block",
         "DropPath": ".drop_path",
+        "InvertedResidual": ".inverted_residual",
         "LayerScale": ".layer_scale",
         "Mlp": ".mlp",
+        "Padding": ".conv",
         "PatchEmbed": ".patch_embed",
+        "SameConv2d": ".conv",
+        "SqueezeExcite": ".inverted_residual",
         "SwiGLU": ".mlp",
         "as_map": ".patch_embed",
+        "conv2d": ".conv",
+        "conv_bn": ".conv",
         "linear_rates": ".drop_path",
         "resample_positions": ".pos_embed",
     },

@@ -119,6 +119,29 @@ class NexusModule(nn.Module):
                 trace.attentions.append(weights)
         return x, trace
 
+    def run_maps(self, x: Tensor, stride: int, wanted: Collection[str]) -> tuple[Tensor, dict[str, Any]]:
+        """Run the blocks of a convolutional network, one behind the other.
+
+        Args:
+            x: (B, C, H, W), what the stem gives; each of `blocks` takes one map, and says by its `stride` how much
+                coarser the map is that it gives.
+            stride: pixels of an image per position of `x`.
+            wanted: the output keys to compute.
+
+        Returns:
+            The map behind the last block; and `features`, and `pyramid`: the last map at each stride from 4 on.
+        """
+        features: list[Tensor] = []
+        pyramid: dict[int, Tensor] = {}
+        for block in self.blocks:
+            x = self.run_block(block, x)
+            stride *= block.stride  # type: ignore[operator, assignment]
+            if "features" in wanted:
+                features.append(x)
+            if "pyramid" in wanted and stride >= 4:
+                pyramid[stride] = x
+        return x, {"features": features, "pyramid": pyramid}
+
     def finish(
         self, found: Mapping[str, Any], wanted: Collection[str], dropout: nn.Module | None = None
     ) -> ModelOutput:

@@ -1,8 +1,9 @@
 """EfficientNet: networks scaled in depth, width and resolution together, and the Lite ones for small devices.
 
 M. Tan and Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
-arXiv:1905.11946. The authors' code and weights (tensorflow/tpu) are under the Apache License 2.0; what each source of
-weights states is in `variants.py`. Parity: with transformers, torchvision and timm.
+arXiv:1905.11946; "EfficientNetV2: Smaller Models and Faster Training", ICML 2021, arXiv:2104.00298. The authors' code
+(tensorflow/tpu, google/automl) is under the Apache License 2.0; what each source of weights states is in `variants.py`.
+Parity: with transformers, torchvision and timm.
 """
 
 from __future__ import annotations

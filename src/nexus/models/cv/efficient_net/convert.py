@@ -57,28 +57,41 @@ TIMM: dict[str, str | None] = {
     "bn2": "top.bn",
     "classifier": "head",
 }
-TIMM_BLOCK = {
-    "conv_pw": "expand.conv",
-    "bn1": "expand.bn",
-    "conv_dw": "depthwise.conv",
-    "bn2": "depthwise.bn",
-    "se.conv_reduce": "squeeze_excite.reduce",
-    "se.conv_expand": "squeeze_excite.expand",
-    "conv_pwl": "project.conv",
-    "bn3": "project.bn",
+TIMM_EXCITE = {"se.conv_reduce": "squeeze_excite.reduce", "se.conv_expand": "squeeze_excite.expand"}
+TIMM_BLOCK: dict[tuple[bool, bool], dict[str, str]] = {
+    (False, True): {
+        "conv_pw": "expand.conv",
+        "bn1": "expand.bn",
+        "conv_dw": "depthwise.conv",
+        "bn2": "depthwise.bn",
+        **TIMM_EXCITE,
+        "conv_pwl": "project.conv",
+        "bn3": "project.bn",
+    },
+    (False, False): {
+        "conv_dw": "depthwise.conv",
+        "bn1": "depthwise.bn",
+        **TIMM_EXCITE,
+        "conv_pw": "project.conv",
+        "bn2": "project.bn",
+    },
+    (True, True): {
+        "conv_exp": "expand.conv",
+        "bn1": "expand.bn",
+        "conv_pwl": "project.conv",
+        "bn2": "project.bn",
+    },
+    (True, False): {"conv": "expand.conv", "bn1": "expand.bn"},
 }
-TIMM_PLAIN_BLOCK = {
-    "conv_dw": "depthwise.conv",
-    "bn1": "depthwise.bn",
-    "se.conv_reduce": "squeeze_excite.reduce",
-    "se.conv_expand": "squeeze_excite.expand",
-    "conv_pw": "project.conv",
-    "bn2": "project.bn",
-}
-"""timm's keys -> ours; of a whole model, of a block, and of a block that does not expand."""
+"""timm's keys -> ours; of a whole model, and of a block by whether it is fused, and whether it expands."""
 
-TORCHVISION_PARTS = ("expand", "depthwise", "squeeze_excite", "project")
-"""torchvision's `block.0`, `block.1`, ..., of which a block that does not expand lacks the first."""
+TORCHVISION_BLOCK: dict[tuple[bool, bool], tuple[str, ...]] = {
+    (False, True): ("expand", "depthwise", "squeeze_excite", "project"),
+    (False, False): ("depthwise", "squeeze_excite", "project"),
+    (True, True): ("expand", "project"),
+    (True, False): ("expand",),
+}
+"""What torchvision calls `block.0`, `block.1`, ...; of a block by whether it is fused, and whether it expands."""
 
 
 def from_transformers(state: State, _: Any) -> dict[str, Tensor]:
@@ -97,31 +110,31 @@ def from_efficientnet_pytorch(state: State, _: Any) -> dict[str, Tensor]:
 
 
 def from_timm(state: State, config: Any) -> dict[str, Tensor]:
-    """Convert timm's EfficientNet, Lite and ``tf_`` ones included."""
+    """Convert timm's EfficientNet; V2, Lite and ``tf_`` ones included."""
     table = dict(TIMM)
-    for number, (stage, index, expands) in enumerate(places(config)):
-        parts = TIMM_BLOCK if expands else TIMM_PLAIN_BLOCK
-        table |= {f"blocks.{stage}.{index}.{theirs}": f"blocks.{number}.{ours}" for theirs, ours in parts.items()}
+    for number, (stage, index, kind) in enumerate(places(config)):
+        parts = TIMM_BLOCK[kind].items()
+        table |= {f"blocks.{stage}.{index}.{theirs}": f"blocks.{number}.{ours}" for theirs, ours in parts}
     return with_batch_counts(rename(state, table))
 
 
 def from_torchvision(state: State, config: Any) -> dict[str, Tensor]:
-    """Convert torchvision's EfficientNet (version 1)."""
+    """Convert torchvision's EfficientNet and EfficientNetV2."""
     top = f"features.{len(config.stages) + 1}"
     table: dict[str, str | None] = {f"{top}.0": "top.conv", f"{top}.1": "top.bn", "classifier.1": "head"}
     table |= {"features.0.0": "stem.conv", "features.0.1": "stem.bn"}
-    for number, (stage, index, expands) in enumerate(places(config)):
-        for position, part in enumerate(TORCHVISION_PARTS if expands else TORCHVISION_PARTS[1:]):
+    for number, (stage, index, kind) in enumerate(places(config)):
+        for position, part in enumerate(TORCHVISION_BLOCK[kind]):
             theirs, ours = f"features.{stage + 1}.{index}.block.{position}", f"blocks.{number}.{part}"
             layers = ("fc1", "reduce", "fc2", "expand") if part == "squeeze_excite" else ("0", "conv", "1", "bn")
             table |= {f"{theirs}.{layers[0]}": f"{ours}.{layers[1]}", f"{theirs}.{layers[2]}": f"{ours}.{layers[3]}"}
     return with_batch_counts(rename(state, table))
 
 
-def places(config: Any) -> list[tuple[int, int, bool]]:
-    """List the blocks in order: stage, number in the stage, whether it expands."""
+def places(config: Any) -> list[tuple[int, int, tuple[bool, bool]]]:
+    """List the blocks in order: stage, number in the stage, and whether it is fused and expands."""
     return [
-        (s, index, stage.expand_ratio > 1)
+        (s, index, (stage.fused, stage.expand_ratio > 1))
         for s, (stage, depth) in enumerate(zip(config.stages, config.scaled_depths()))
         for index in range(depth)
     ]

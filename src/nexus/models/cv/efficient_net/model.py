@@ -1,18 +1,16 @@
-"""EfficientNet, as in Tan and Le, "EfficientNet: Rethinking Model Scaling for CNNs" (arXiv:1905.11946), table 1."""
+"""EfficientNet, as in table 1 of Tan and Le 2019 (arXiv:1905.11946), and V2, as in table 4 of arXiv:2104.00298."""
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import DropPath
+from nexus.layers import InvertedResidual, Padding, SqueezeExcite, conv2d, conv_bn
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -27,10 +25,11 @@ class StageConfig(Config):
 
     Attributes:
         expand_ratio: hidden channels of a block, in multiples of its input's.
-        kernel_size: of the depthwise convolution.
+        kernel_size: of the depthwise convolution, or of the one that takes its place.
         stride: of the stage's first block.
         width: channels it gives, before scaling.
         depth: blocks, before scaling.
+        fused: Fused-MBConv (V2, figure 2): one dense convolution expands and convolves, and no channels are weighed.
     """
 
     expand_ratio: PositiveInt
@@ -38,6 +37,7 @@ class StageConfig(Config):
     stride: Literal[1, 2]
     width: PositiveInt
     depth: PositiveInt
+    fused: bool = False
 
 
 B0 = (
@@ -64,10 +64,9 @@ class EfficientNetConfig(Config):
         fix_stem_and_top: leave the stem, the top, and the depths of the first and last stage unscaled, as Lite does.
         activation: ``"swish"``, or ``"relu6"`` in Lite.
         squeeze_ratio: channels inside squeeze-and-excitation over those that enter the block; 0 for none, as in Lite.
-        padding: of the stride-2 convolutions. ``"same"``: TensorFlow's, by the size of each input, one more at the
-            bottom and right where the sum is odd. ``"fixed"``: the same-padding of even sizes whatever the size, but in
-            `symmetric_blocks`, whose input was odd at the training resolution: transformers'. ``"symmetric"``:
-            torchvision's, and timm's for its own weights.
+        padding: of the stride-2 convolutions. ``"same"``: TensorFlow's, the authors'. ``"fixed"``: transformers', which
+            lists the `symmetric_blocks`, whose input was odd at the training resolution. ``"symmetric"``: that of
+            torchvision, and of timm for its own weights. See `nexus.layers.conv`.
         symmetric_blocks: numbers of blocks, see `padding`.
         bn_eps, bn_momentum: of every batch norm; the momentum is the share of the new batch, as PyTorch counts it.
         drop_path: rate of stochastic depth behind the last block; it grows linearly from 0 at the first.
@@ -84,7 +83,7 @@ class EfficientNetConfig(Config):
     fix_stem_and_top: bool = False
     activation: Literal["swish", "relu6"] = "swish"
     squeeze_ratio: float = Field(0.25, ge=0, le=1)
-    padding: Literal["same", "fixed", "symmetric"] = "same"
+    padding: Padding = "same"
     symmetric_blocks: tuple[NonNegativeInt, ...] = ()
     bn_eps: PositiveFloat = 1e-3
     bn_momentum: PositiveFloat = 0.01
@@ -133,9 +132,9 @@ class EfficientNet(WeightInitMixin, NexusModule):
         super().__init__(config)
         c: EfficientNetConfig = self.config
         stem_width, top_width = c.scaled_ends()
-        self.stem = conv_bn(c, 3, stem_width, kernel=3, stride=2)
+        self.stem = layer(c, conv2d(3, stem_width, 3, stride=2, padding=c.padding))
         self.blocks = nn.ModuleList(build_blocks(c, stem_width))
-        self.top = conv_bn(c, c.scaled_width(c.stages[-1].width), top_width, kernel=1)
+        self.top = layer(c, conv2d(c.scaled_width(c.stages[-1].width), top_width, 1))
         self.dropout = nn.Dropout(c.dropout)
         self.head: nn.Module = nn.Linear(top_width, c.num_classes) if c.num_classes else nn.Identity()
         for module in self.modules():
@@ -155,19 +154,7 @@ class EfficientNet(WeightInitMixin, NexusModule):
             InputError: an unknown output.
         """
         wanted = self.wanted(outputs, output_attentions)
-        features: list[Tensor] = []
-        pyramid: dict[int, Tensor] = {}
-
-        x, stride = self.stem(images), 2  # (B, C, H/2, W/2), rounded up here and below
-        for block in self.blocks:
-            x = self.run_block(block, x)
-            stride *= cast(int, block.stride)
-            if "features" in wanted:
-                features.append(x)
-            if "pyramid" in wanted and stride >= 4:
-                pyramid[stride] = x
-
-        found: dict[str, Any] = {"features": features, "pyramid": pyramid}
+        x, found = self.run_maps(self.stem(images), 2, wanted)
         if wanted & {"tokens", "embeddings", "logits"}:
             x = self.top(x)
             found["tokens"] = x.flatten(2).transpose(1, 2)  # (B, HW, C)
@@ -175,114 +162,61 @@ class EfficientNet(WeightInitMixin, NexusModule):
         return self.finish(found, wanted, self.dropout)
 
 
-def build_blocks(config: EfficientNetConfig, inputs: int) -> list[MBConv]:
+def build_blocks(config: EfficientNetConfig, inputs: int) -> list[InvertedResidual]:
     """Build all stages, scaled."""
     depths = config.scaled_depths()
     total = sum(depths)
-    blocks: list[MBConv] = []
+    blocks: list[InvertedResidual] = []
     for stage, depth in zip(config.stages, depths):
         width = config.scaled_width(stage.width)
         for index in range(depth):
             stride = stage.stride if index == 0 else 1
             # The authors divide by the number of blocks, so that the last one stays below the full rate.
             drop_path = config.drop_path * len(blocks) / total
-            symmetric = len(blocks) in config.symmetric_blocks
-            blocks.append(MBConv(config, stage, inputs, width, stride, drop_path, symmetric))
+            padding = "symmetric" if len(blocks) in config.symmetric_blocks else config.padding
+            parts = fused_parts if stage.fused else separable_parts
+            blocks.append(
+                InvertedResidual(
+                    **parts(config, stage, inputs, width, stride, padding),
+                    stride=stride,
+                    residual=stride == 1 and inputs == width,
+                    drop_path=drop_path,
+                )
+            )
             inputs = width
     return blocks
 
 
-class MBConv(nn.Module):
-    """Mobile inverted bottleneck: widen, convolve each channel, weigh the channels, narrow, add (Sandler et al. 2018).
-
-    (B, C, H, W) -> (B, width, H / stride, W / stride).
-    """
-
-    def __init__(
-        self,
-        config: EfficientNetConfig,
-        stage: StageConfig,
-        inputs: int,
-        width: int,
-        stride: int,
-        drop_path: float,
-        symmetric: bool,
-    ) -> None:
-        super().__init__()
-        self.stride = stride
-        self.residual = stride == 1 and inputs == width
-        hidden = inputs * stage.expand_ratio
-        squeezed = max(1, int(inputs * config.squeeze_ratio))
-        self.expand = conv_bn(config, inputs, hidden, kernel=1) if stage.expand_ratio > 1 else nn.Identity()
-        self.depthwise = conv_bn(
-            config, hidden, hidden, kernel=stage.kernel_size, stride=stride, groups=hidden, symmetric=symmetric
-        )
-        self.squeeze_excite = SqueezeExcite(config, hidden, squeezed) if config.squeeze_ratio else nn.Identity()
-        self.project = conv_bn(config, hidden, width, kernel=1, activate=False)
-        self.drop_path = DropPath(drop_path)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
-        y: Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
-        return x + self.drop_path(y) if self.residual else y
+def separable_parts(
+    config: EfficientNetConfig, stage: StageConfig, inputs: int, width: int, stride: int, padding: Padding
+) -> dict[str, nn.Module | None]:
+    """The parts of MBConv."""
+    hidden = inputs * stage.expand_ratio
+    squeezed = max(1, int(inputs * config.squeeze_ratio))
+    depthwise = conv2d(hidden, hidden, stage.kernel_size, stride=stride, groups=hidden, padding=padding)
+    return {
+        "expand": layer(config, conv2d(inputs, hidden, 1)) if stage.expand_ratio > 1 else None,
+        "depthwise": layer(config, depthwise),
+        "squeeze_excite": SqueezeExcite(hidden, squeezed, activation(config)) if config.squeeze_ratio else None,
+        "project": layer(config, conv2d(hidden, width, 1), activate=False),
+    }
 
 
-class SqueezeExcite(nn.Module):
-    """Weigh each channel by what the whole picture has in all channels (Hu et al. 2018)."""
-
-    def __init__(self, config: EfficientNetConfig, channels: int, squeezed: int) -> None:
-        super().__init__()
-        self.reduce = nn.Conv2d(channels, squeezed, 1)
-        self.act = activation(config)
-        self.expand = nn.Conv2d(squeezed, channels, 1)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        weights: Tensor = self.expand(self.act(self.reduce(x.mean((2, 3), keepdim=True))))  # (B, C, 1, 1)
-        return x * weights.sigmoid()
+def fused_parts(
+    config: EfficientNetConfig, stage: StageConfig, inputs: int, width: int, stride: int, padding: Padding
+) -> dict[str, nn.Module | None]:
+    """The parts of Fused-MBConv; a single convolution where it does not expand."""
+    hidden = inputs * stage.expand_ratio if stage.expand_ratio > 1 else width
+    expand = conv2d(inputs, hidden, stage.kernel_size, stride=stride, padding=padding)
+    return {
+        "expand": layer(config, expand),
+        "project": layer(config, conv2d(hidden, width, 1), activate=False) if stage.expand_ratio > 1 else None,
+    }
 
 
-def conv_bn(
-    config: EfficientNetConfig,
-    inputs: int,
-    width: int,
-    *,
-    kernel: int,
-    stride: int = 1,
-    groups: int = 1,
-    symmetric: bool = False,
-    activate: bool = True,
-) -> nn.Sequential:
-    """A convolution without bias, its batch norm, and the activation."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    if stride == 1 or symmetric or config.padding == "symmetric":
-        layers["conv"] = nn.Conv2d(inputs, width, kernel, stride, kernel // 2, groups=groups, bias=False)
-    else:
-        layers["conv"] = SameConv2d(inputs, width, kernel, stride, groups, any_size=config.padding == "same")
-    layers["bn"] = nn.BatchNorm2d(width, eps=config.bn_eps, momentum=config.bn_momentum)
-    if activate:
-        layers["act"] = activation(config)
-    return nn.Sequential(layers)
-
-
-class SameConv2d(nn.Conv2d):
-    """A strided convolution that gives ceil(size / stride), as TensorFlow's "SAME" padding does.
-
-    Args:
-        any_size: pad by the size of the input; False: always as a multiple of the stride is padded.
-    """
-
-    def __init__(self, inputs: int, width: int, kernel: int, stride: int, groups: int, *, any_size: bool) -> None:
-        super().__init__(inputs, width, kernel, stride, groups=groups, bias=False)
-        self.any_size = any_size
-
-    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
-        left, right = self.pads(input.shape[3], self.kernel_size[1], self.stride[1])
-        top, bottom = self.pads(input.shape[2], self.kernel_size[0], self.stride[0])
-        return super().forward(F.pad(input, (left, right, top, bottom)))
-
-    def pads(self, size: int, kernel: int, stride: int) -> tuple[int, int]:
-        """Return the padding before and behind one axis."""
-        total = kernel - stride + (-size % stride if self.any_size else 0)
-        return total // 2, total - total // 2
+def layer(config: EfficientNetConfig, conv: nn.Conv2d, *, activate: bool = True) -> nn.Sequential:
+    """A convolution with its batch norm and the activation."""
+    return conv_bn(conv, activation(config) if activate else None, eps=config.bn_eps, momentum=config.bn_momentum)
 
 
 def activation(config: EfficientNetConfig) -> nn.Module:
