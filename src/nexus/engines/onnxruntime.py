@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nexus.engines.artefacts import artefact_path, keep, pack_names, unpack_names
+from nexus.engines.artefacts import artefact_path, keep, kept, pack_names, unpack_names
 from nexus.engines.base import Flat, Job, Outputs, check_batch, fill, leaves, names_of
 from nexus.errors import EngineError, require
 
@@ -46,13 +46,13 @@ def build(job: Job, *, name: str) -> ONNXRuntimeEngine:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = job.threads
     options.log_severity_level = 3  # errors only
-    kept = artefact_path(job.artefact, f"{name}.onnx")
-    if kept and kept.is_file():
+    place = artefact_path(job.artefact, f"{name}.onnx")
+    if place and (made := kept(place)):
         try:
-            line, _, graph = kept.read_bytes().partition(b"\n")
+            line, _, graph = made.partition(b"\n")
             return ONNXRuntimeEngine(name, runtime.InferenceSession(graph, options), unpack_names(line))
         except Exception:  # noqa: BLE001 - cut short, whatever that raises: it is made again
-            kept.unlink(missing_ok=True)
+            place.unlink(missing_ok=True)
     try:
         with torch.inference_mode():
             names = names_of(job.forward()(torch.from_numpy(job.example[:1])))
@@ -61,7 +61,7 @@ def build(job: Job, *, name: str) -> ONNXRuntimeEngine:
         check_batch(engine, job)
     except Exception as error:  # the exporter's and the runtime's errors share no base
         raise EngineError(f"ONNX Runtime cannot run {type(job.model).__name__}: {error}") from error
-    keep(kept, pack_names(names), graph)
+    keep(place, pack_names(names), graph)
     return engine
 
 

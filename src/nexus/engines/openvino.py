@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nexus.engines.artefacts import artefact_path, keep, pack_names, unpack_names
+from nexus.engines.artefacts import artefact_path, keep, kept, pack_names, unpack_names
 from nexus.engines.base import Flat, Job, Outputs, check_batch, fill, leaves, names_of
 from nexus.errors import EngineError, require
 
@@ -64,13 +64,13 @@ def build(job: Job, *, name: str, precision: str) -> OpenVINOEngine:
         raise EngineError(
             f"the engine {name!r} needs bf16 instructions, which OpenVINO does not find in this processor"
         )
-    kept = artefact_path(job.artefact, f"{name}.blob")
-    if kept and kept.is_file():
+    place = artefact_path(job.artefact, f"{name}.blob")
+    if place and (made := kept(place)):
         try:
-            line, _, graph = kept.read_bytes().partition(b"\n")
+            line, _, graph = made.partition(b"\n")
             return OpenVINOEngine(name, core.import_model(graph, "CPU", settings), unpack_names(line))
         except Exception:  # noqa: BLE001 - cut short, or of another OpenVINO, whatever that raises: it is made again
-            kept.unlink(missing_ok=True)
+            place.unlink(missing_ok=True)
     with torch.inference_mode():
         names = names_of(job.forward()(torch.from_numpy(job.example[:1])))
     failures = []
@@ -83,7 +83,7 @@ def build(job: Job, *, name: str, precision: str) -> OpenVINOEngine:
             failures.append(f"{lower.__name__}: {error}")
         else:
             compiled.export_model(stream := io.BytesIO())
-            keep(kept, pack_names(names), stream.getbuffer())
+            keep(place, pack_names(names), stream.getbuffer())
             return engine
     raise EngineError(f"OpenVINO cannot run {type(job.model).__name__}; " + "; ".join(failures))
 
