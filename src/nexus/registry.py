@@ -37,6 +37,7 @@ __all__ = [
     "model_class",
     "register",
     "variant",
+    "variant_of_timm",
 ]
 
 NAMESPACES = ("cv", "text", "generative", "video", "multimodal")
@@ -191,6 +192,33 @@ def family_of(*, class_name: str | None = None, huggingface: str | None = None) 
         known |= set(table)
     kind = "model class" if class_name else "Hugging Face model_type"
     raise UnknownNameError(f"no family has the {kind} {wanted!r}{did_you_mean(wanted, known)}")
+
+
+def variant_of_timm(architecture: str, tag: str) -> Variant:
+    """Return the variant that has the architecture of a timm model, of these weights if there is one.
+
+    Args:
+        architecture: timm's name of the model, e.g. ``"convnext_tiny"``.
+        tag: its name of the weights, e.g. ``"fb_in1k"``.
+
+    Raises:
+        UnknownNameError: none of the variants names such a repository of timm's among its sources.
+    """
+    found: dict[str, Variant] = {}
+    for family in families().values():
+        for candidate in family.variants.values():
+            for source in candidate.weights:
+                owner, _, name = source.get("repository", "").partition("/")
+                if owner == "timm":
+                    found.setdefault(name, candidate)
+                    found.setdefault(name.partition(".")[0], candidate)
+    for name in (f"{architecture}.{tag}", architecture):
+        if name in found:
+            return found[name]
+    raise UnknownNameError(
+        f"no family has timm's architecture {architecture!r}{did_you_mean(architecture, found)}; "
+        "give the file to the variant that it is: from_pretrained(name, weights=PATH)"
+    )
 
 
 def model_class(class_name: str) -> type[Any]:

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
-from nexus.errors import CheckpointMismatchError, ConfigError, UnknownNameError, WeightsError
+from nexus import registry
+from nexus.errors import CheckpointMismatchError, ConfigError, NexusError, UnknownNameError, WeightsError
 from nexus.models import NexusModule
 from nexus.models.cv import DINOv2, VisionTransformer
 from nexus.models.loading import load_model, save_model
+from nexus.transforms.preprocess import PreprocessSpec
 
 TINY: dict[str, Any] = {"image_size": 28, "patch_size": 14, "embed_dim": 16, "num_layers": 2, "num_heads": 2}
 
@@ -127,3 +130,57 @@ def test_a_class_without_a_config_of_its_own_keeps_the_mapping() -> None:
     model = Mine({"width": 3})
     assert model.describe_config() == {"width": 3}
     assert model.load_tensors(model.state_dict(), "itself") is model
+
+
+TIMM: dict[str, Any] = {
+    "architecture": "vit_tiny_patch16_224",
+    "num_classes": 10,
+    "num_features": 192,
+    "global_pool": "token",
+    "label_names": [f"class {index}" for index in range(10)],
+    "model_args": {"num_classes": 10, "in_chans": 3, "global_pool": "token", "img_size": [64, 64]},
+    "pretrained_cfg": {
+        "tag": "augreg_in21k",
+        "input_size": [3, 64, 64],
+        "fixed_input_size": True,
+        "interpolation": "bicubic",
+        "crop_pct": 0.9,
+        "crop_mode": "center",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5],
+        "num_classes": 10,
+        "classifier": "head",
+    },
+}
+"""What timm 1.0.31 writes beside a fine-tuned model (`save_for_hf`)."""
+
+
+@torch.no_grad()
+def test_a_folder_of_timm_s_is_loaded(tmp_path: Path) -> None:
+    """Its config names an architecture; the sizes come from the variant that has it."""
+    sizes = {"embed_dim": 192, "num_layers": 12, "num_heads": 3}
+    theirs = registry.model_class("VisionTransformer")({**sizes, "image_size": 64, "num_classes": 10}).eval()
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(TIMM))
+    model, images = load_model(tmp_path), torch.randn(1, 3, 64, 64)
+    assert torch.equal(model(images)["logits"], theirs(images)["logits"])
+    assert model.labels == tuple(TIMM["label_names"])
+    half = (0.5, 0.5, 0.5)
+    assert model.preprocess == PreprocessSpec(resize=71, crop=(64, 64), mean=half, std=half)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architecture": "vit_tinny_patch16_224"}, r"did you mean 'vit_tiny_patch16_224'\?"),
+        ({"pretrained_cfg": {**TIMM["pretrained_cfg"], "crop_mode": "border"}}, "crop_mode = 'border'"),
+    ],
+)
+def test_what_cannot_be_read_of_timm_s_is_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    theirs = registry.model_class("VisionTransformer")(
+        {"embed_dim": 192, "num_layers": 12, "num_heads": 3, "image_size": 64, "num_classes": 10}
+    )
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({**TIMM, **change}))
+    with pytest.raises(NexusError, match=message):
+        load_model(tmp_path)

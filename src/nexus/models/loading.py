@@ -20,7 +20,7 @@ from nexus.models.conversion import State, detect_format
 from nexus.models.image_text import ImageTextModule
 from nexus.models.tokenizer import tokenizer_from_folder, tokenizer_of_variant
 from nexus.results import Progress
-from nexus.transforms.preprocess import PreprocessSpec, spec_from_huggingface
+from nexus.transforms.preprocess import PreprocessSpec, spec_from_huggingface, spec_from_timm
 
 if TYPE_CHECKING:
     from nexus.models.base import NexusModule
@@ -110,8 +110,11 @@ def _from_folder(folder: Path) -> NexusModule:
         return _from_nexus(folder, described)
     if "model_type" in described:
         return _from_huggingface(folder, described)
+    if "architecture" in described:
+        return _from_timm(folder, described)
     raise ConfigError(
-        f"{folder / 'config.json'} has neither 'nexus_format' nor 'model_type': it is not a model that nexus reads"
+        f"{folder / 'config.json'} has neither 'nexus_format' nor 'model_type' (transformers) nor 'architecture' "
+        "(timm): it is not a model that nexus reads"
     )
 
 
@@ -148,6 +151,20 @@ def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule
     if config.get("num_classes") and len(names) == config["num_classes"]:
         model.labels = tuple(names[key] for key in sorted(names, key=int))
     return _with_tokenizer(model, folder)
+
+
+def _from_timm(folder: Path, described: Mapping[str, Any]) -> NexusModule:
+    """Read a folder of timm's. Its config names an architecture; the sizes are those of the variant that has it."""
+    data, arguments = described["pretrained_cfg"], described.get("model_args", {})
+    variant = registry.variant_of_timm(described["architecture"], data.get("tag", ""))
+    config = {**variant.config, "num_classes": described["num_classes"]}
+    if "image_size" in config and "img_size" in arguments:
+        config["image_size"] = arguments["img_size"][0]
+    model = load_converted(_build(variant.class_name, config), hub.read_tensors(folder), variant.family, str(folder))
+    model.preprocess = spec_from_timm(data)
+    names = described.get("label_names") or (load_labels(variant.labels) if variant.labels else ())
+    model.labels = tuple(names) if len(names) == described["num_classes"] else None
+    return model
 
 
 def _with_tokenizer(model: NexusModule, folder: Path) -> NexusModule:

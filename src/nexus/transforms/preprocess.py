@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ __all__ = [
     "decode_floor",
     "normalise",
     "spec_from_huggingface",
+    "spec_from_timm",
 ]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -159,6 +161,32 @@ def spec_from_huggingface(processor: Mapping[str, Any]) -> PreprocessSpec:
             "mean": mean,
             "std": std,
             "channels": "bgr" if processor.get("do_flip_channel_order") else "rgb",
+        }
+    )
+
+
+def spec_from_timm(data: Mapping[str, Any]) -> PreprocessSpec:
+    """Translate the ``pretrained_cfg`` of a timm model: its evaluation transform.
+
+    Raises:
+        ConfigError: a way to crop that a spec cannot say.
+    """
+    _, height, width = data["input_size"]
+    scaled = (math.floor(height / data["crop_pct"]), math.floor(width / data["crop_pct"]))
+    match data.get("crop_mode", "center"):
+        case "center" if scaled[0] == scaled[1]:
+            resize: int | tuple[int, int] = scaled[0]
+        case "squash":
+            resize = scaled
+        case mode:
+            raise ConfigError(f"pretrained_cfg: crop_mode = {mode!r} for {height}x{width} pixels is not supported")
+    return PreprocessSpec.parse(
+        {
+            "resize": resize,
+            "crop": (height, width),
+            "interpolation": data["interpolation"],
+            "mean": data["mean"],
+            "std": data["std"],
         }
     )
 
