@@ -20,7 +20,7 @@ import nexus
 import nexus.hub
 from nexus.config import Config
 from nexus.layers import Attention, Block, Mlp, PatchEmbed
-from nexus.models.base import NexusModule, WeightInitMixin, select
+from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
 
@@ -48,6 +48,7 @@ class TinyEncoder(WeightInitMixin, NexusModule):
             for _ in range(c.depth)
         )
         self.norm = nn.LayerNorm(c.width)
+        self.head = nn.Identity()  # no classes: embeddings only
         self.init_weights_vision()
 
     def forward(
@@ -59,7 +60,7 @@ class TinyEncoder(WeightInitMixin, NexusModule):
         for block in self.blocks:
             x, _ = self.run_block(block, x)
         tokens = self.norm(x)
-        return select({"tokens": tokens, "embeddings": tokens.mean(1)}, wanted)
+        return self.finish({"tokens": tokens, "embeddings": tokens.mean(1)}, wanted)
 
 
 def main(folder: str) -> None:
