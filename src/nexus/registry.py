@@ -117,7 +117,7 @@ class Citation(Config):
         """Return its BibTeX entry."""
         fields = {
             "title": f"{{{self.title}}}",  # in braces twice: styles keep the capitals
-            "author": "\n    ".join(textwrap.wrap(" and ".join(self.authors), 96, break_on_hyphens=False)),
+            "author": " and ".join(self.authors),
             "year": str(self.year),
             "booktitle": self.venue,
             "eprint": self.arxiv,
@@ -125,7 +125,8 @@ class Citation(Config):
             "url": self.url,
         }
         kind = "inproceedings" if self.venue else "misc"
-        lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+        said = (f"  {name} = {{{value}}}," for name, value in fields.items() if value)
+        lines = (textwrap.fill(field, 98, subsequent_indent="    ", break_on_hyphens=False) for field in said)
         return "\n".join([f"@{kind}{{{self.key},", *lines, "}"])
 
 

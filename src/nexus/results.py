@@ -342,7 +342,7 @@ class ModelCard(ModelRow):
             ("input", f"{height}x{width}"),
             ("licence", self.license or "the sources state none"),
             ("labels", self.labels or "none: features only"),
-            ("score", f"{figures} ({score.get('source', 'source not recorded')})" if score else "none recorded"),
+            ("score", figures or "none recorded"),
         ]
         sources = (
             " ".join(f"{key}={value}" for key, value in source.items() if value is not None) for source in self.weights
@@ -350,6 +350,7 @@ class ModelCard(ModelRow):
         config = (f"{key}: {value}" for key, value in self.config.items())
         return [
             *aligned(rows),
+            *_wrapped([f"score from  {score['source']}"] if "source" in score else [], further=" " * 12),
             "",
             *self.about.splitlines(),
             "",

@@ -23,7 +23,8 @@ def test_models_are_listed_without_building_any(command: Command) -> None:
     head, family, first, *_ = said.splitlines()
     assert head.split() == ["NAME", "PARAMS", "GFLOPS", "INPUT", "TOP-1", "LICENCE", "FROM"]
     assert family == "[efficient_net]"
-    assert first.split() == ["efficientnet_lite0", "4.65M", "0.39", "224", "75.1", "-", "pkg"]
+    assert first.split()[:5] == ["efficientnet_lite0", "4.65M", "0.39", "224", "75.1"]
+    assert first.endswith("pkg")
     with pytest.raises(UnknownNameError, match="no model matches 'dinosaur'"):
         nexus.describe_models("dinosaur")
 
