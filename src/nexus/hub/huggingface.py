@@ -29,7 +29,7 @@ REMEDY = (
 )
 
 
-TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",))
+TOKENIZERS = (("spiece.model",), ("tokenizer.json",), ("vocab.json", "merges.txt"))
 """Files that make a tokenizer, in order of preference."""
 
 

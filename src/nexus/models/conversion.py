@@ -35,8 +35,8 @@ class CheckpointFormat:
     """One upstream layout of a family's checkpoints.
 
     Attributes:
-        signature: a key that every checkpoint of this layout has, as it stands or after a prefix (``vit.``), and no
-            layout that the family lists before it.
+        signature: a key that every checkpoint of this layout has, as it stands or after a prefix (``vit.``,
+            ``params/``), and no layout that the family lists before it.
         convert: ``(state, config) -> state`` of our model; pure; keys it does not know pass through unchanged, so that
             strict loading names them.
     """
@@ -62,7 +62,8 @@ def detect_format(state: State, formats: Mapping[str, CheckpointFormat], source:
 
 def has_signature(state: State, layout: CheckpointFormat) -> bool:
     """Return whether a checkpoint has the key that tells a layout apart."""
-    return any(key == layout.signature or key.endswith(f".{layout.signature}") for key in state)
+    prefixed = (f".{layout.signature}", f"/{layout.signature}")
+    return any(key == layout.signature or key.endswith(prefixed) for key in state)
 
 
 def rename(state: State, table: Mapping[str, str | None]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +29,10 @@ class ImageTextModule(NexusModule):
         image: the image tower; its `embeddings` (B, D) are in the space of the texts' and not normalised.
         logit_scale: () the logarithm of what cosines are multiplied by.
         context_length: tokens T that a text has at most.
+        lowercase: whether texts are lower-cased before the model's tokenizer, whose file may not say so.
     """
 
+    lowercase: ClassVar[bool] = False
     image: NexusModule
     logit_scale: nn.Parameter
 

@@ -100,7 +100,7 @@ def _from_variant(variant: registry.Variant, file: Path, source: str) -> NexusMo
     model.variant, model.preprocess = variant.name, PreprocessSpec.parse(variant.preprocess)
     model.labels = load_labels(variant.labels) if variant.labels else None
     if isinstance(model, ImageTextModule) and variant.tokenizer:
-        model.tokenizer = tokenizer_of_variant(variant.tokenizer, model.context_length)
+        model.tokenizer = tokenizer_of_variant(variant.tokenizer, model.context_length, lowercase=model.lowercase)
     return model
 
 
@@ -169,7 +169,7 @@ def _from_timm(folder: Path, described: Mapping[str, Any]) -> NexusModule:
 
 def _with_tokenizer(model: NexusModule, folder: Path) -> NexusModule:
     if isinstance(model, ImageTextModule):
-        model.tokenizer = tokenizer_from_folder(folder, model.context_length)
+        model.tokenizer = tokenizer_from_folder(folder, model.context_length, lowercase=model.lowercase)
     return model
 
 

@@ -54,7 +54,7 @@ def summarize(model: NexusModule, size: tuple[int, int]) -> Summary:
     """Count parameters and multiply-adds.
 
     Args:
-        model: on any device; on the meta device nothing is computed.
+        model: on any device; on the meta device nothing is computed. Its parameters are frozen.
         size: (height, width) of the picture.
 
     Returns:
@@ -70,6 +70,7 @@ def summarize(model: NexusModule, size: tuple[int, int]) -> Summary:
     hooks = [part.value.register_forward_hook(note) for part in parts if isinstance(part.value, nn.Module)]
     device = next(model.parameters()).device
     counter = FlopCounterMode(display=False)
+    model.requires_grad_(False)  # the counter looks for the gradient of what enters a module, even of a learned query
     try:
         with counter, torch.inference_mode():
             model(torch.zeros(1, 3, *size, device=device), outputs=OUTPUTS)

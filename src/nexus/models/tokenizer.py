@@ -20,6 +20,7 @@ from torch import Tensor
 from nexus import hub
 from nexus.assets import VOCABULARIES
 from nexus.errors import ConfigError, InputError, WeightsError, require
+from nexus.models.sentencepiece import described_by_pieces
 
 __all__ = ["Tokenizer", "byte_pairs", "tokenizer_from_folder", "tokenizer_of_variant"]
 
@@ -36,10 +37,18 @@ class Tokenizer:
         read: returns the contents of a ``tokenizer.json``.
         length: tokens per text T, the model's context length; longer texts are cut, shorter ones padded.
         pad_token: what they are padded with; None: what the description itself states.
+        lowercase: lower-case texts first, also where the description does not say so.
     """
 
-    def __init__(self, read: Callable[[], Description], *, length: int, pad_token: str | None = None) -> None:
-        self._read, self.length, self._pad_token = read, length, pad_token
+    def __init__(
+        self,
+        read: Callable[[], Description],
+        *,
+        length: int,
+        pad_token: str | None = None,
+        lowercase: bool = False,
+    ) -> None:
+        self._read, self.length, self._pad_token, self._lowercase = read, length, pad_token, lowercase
 
     def __call__(self, texts: str | Sequence[str]) -> Tensor:
         """Tokenise.
@@ -84,6 +93,8 @@ class Tokenizer:
             "strategy": "LongestFirst",
             "stride": 0,
         }
+        if self._lowercase:
+            read["normalizer"] = lowercased(read.get("normalizer"))
         return read
 
     def to_json(self) -> str:
@@ -96,7 +107,7 @@ class Tokenizer:
         return tokenizers.Tokenizer.from_str(self.to_json())
 
 
-def tokenizer_of_variant(stated: Mapping[str, Any], length: int) -> Tokenizer:
+def tokenizer_of_variant(stated: Mapping[str, Any], length: int, *, lowercase: bool = False) -> Tokenizer:
     """Return the tokenizer that a variant states.
 
     Args:
@@ -104,27 +115,28 @@ def tokenizer_of_variant(stated: Mapping[str, Any], length: int) -> Tokenizer:
             shipped (`nexus.assets`); or ``{"kind": "huggingface", "repository": ..., "file": "tokenizer.json",
             "pad_token": ...}``, fetched when the first text is tokenised.
         length: the model's context length.
+        lowercase: see `Tokenizer`.
     """
     source = {key: value for key, value in stated.items() if key != "pad_token"}
     read = partial(read_merges, source["file"]) if source["kind"] == "asset" else partial(read_fetched, source)
-    return Tokenizer(read, length=length, pad_token=stated["pad_token"])
+    return Tokenizer(read, length=length, pad_token=stated["pad_token"], lowercase=lowercase)
 
 
-def tokenizer_from_folder(folder: Path, length: int) -> Tokenizer | None:
+def tokenizer_from_folder(folder: Path, length: int, *, lowercase: bool = False) -> Tokenizer | None:
     """Return the tokenizer of a folder of ours or of Hugging Face; None where it has none.
 
     Args:
-        folder: with ``tokenizer.json``, else ``vocab.json`` and ``merges.txt``; a ``tokenizer_config.json`` beside them
-            says what pads.
+        folder: with ``spiece.model``, else ``tokenizer.json``, else ``vocab.json`` and ``merges.txt``; a
+            ``tokenizer_config.json`` beside them says what pads.
         length: the model's context length.
+        lowercase: see `Tokenizer`.
     """
     for name, read in READERS.items():
         if (folder / name).is_file():
             stated = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
             pad = stated.get("pad_token")
-            return Tokenizer(
-                read(folder / name), length=length, pad_token=pad["content"] if isinstance(pad, dict) else pad
-            )
+            pad_token = pad["content"] if isinstance(pad, dict) else pad
+            return Tokenizer(read(folder / name), length=length, pad_token=pad_token, lowercase=lowercase)
     return None
 
 
@@ -143,7 +155,13 @@ def described_by_merges(path: Path) -> Callable[[], Description]:
     return partial(byte_pairs, parse_json(vocabulary, str(path)), pairs)
 
 
+def described_by_spiece(path: Path) -> Callable[[], Description]:
+    """Take a ``spiece.model``."""
+    return partial(described_by_pieces, path.read_bytes(), str(path))
+
+
 READERS: dict[str, Callable[[Path], Callable[[], Description]]] = {
+    "spiece.model": described_by_spiece,  # what transformers reads for SigLIP, also where there is a tokenizer.json
     "tokenizer.json": described_in,
     "vocab.json": described_by_merges,
 }
@@ -222,6 +240,15 @@ def byte_pairs(vocabulary: Mapping[str, int], merges: Sequence[str]) -> dict[str
             "merges": [merge.split(" ") for merge in merges],
         },
     }
+
+
+def lowercased(normalizer: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Describe the same normalisation, after lower-casing."""
+    first = {"type": "Lowercase"}
+    if normalizer is None:
+        return first
+    steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
+    return normalizer if first in steps else {"type": "Sequence", "normalizers": [first, *steps]}
 
 
 def token_number(description: Description, token: str) -> int | None:

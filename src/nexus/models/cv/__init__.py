@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
     from nexus.models.cv.resnet import ResNet as ResNet
+    from nexus.models.cv.siglip import SigLIP as SigLIP
+    from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
     from nexus.models.cv.vit import VisionTransformer as VisionTransformer
 
 __getattr__, __dir__, __all__ = attach(
@@ -32,6 +34,8 @@ __getattr__, __dir__, __all__ = attach(
         "InternVL": ".intern_vl",
         "InternViT": ".intern_vl",
         "ResNet": ".resnet",
+        "SigLIP": ".siglip",
+        "SigLIPVision": ".siglip",
         "VisionTransformer": ".vit",
     },
 )

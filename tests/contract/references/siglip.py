@@ -1,0 +1,24 @@
+"""Full-size SigLIPs of other libraries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from family_references import Shapes, on_meta, published, transformer_values
+
+from nexus.registry import Variant
+
+
+def full_size_states(variant: Variant) -> dict[str, Shapes]:
+    from transformers import SiglipConfig, SiglipModel
+
+    image, text = variant.config["image"], variant.config["text"]
+    vision = {**tower(image), "image_size": image["image_size"], "patch_size": image["patch_size"]}
+    words = {**tower(text), "vocab_size": text["vocab_size"], "projection_size": text["projection_dim"]}
+    words["max_position_embeddings"] = text.get("context_length", 64)
+    described = SiglipConfig(vision_config=vision, text_config=words)
+    return {"transformers": on_meta(SiglipModel, described)} | published("siglip", variant)
+
+
+def tower(config: dict[str, Any]) -> dict[str, Any]:
+    return {**transformer_values(config), "intermediate_size": config["mlp_dim"]}
