@@ -111,10 +111,12 @@ def from_flax(state: State, own: Mapping[str, str | None] | None = None) -> dict
 def torch_layout(key: str, tensor: Tensor) -> Tensor:
     """Bring one Flax array into the layout of torch."""
     *_, layer, kind = ("", *key.split("/"))
-    if tensor.ndim == 4 and kind == "kernel":
+    if kind in ("scale", "bias"):
+        return tensor.flatten()  # (heads, head_dim) -> (D,); (1, 1, 1, D) -> (D,)
+    if kind != "kernel":
+        return tensor
+    if tensor.ndim == 4:
         return tensor.permute(3, 2, 0, 1)  # (H, W, in, out) -> (out, in, H, W)
-    if layer == "out" and kind == "kernel":
+    if layer == "out":
         return tensor.flatten(0, 1).T  # (heads, head_dim, D) -> (D, D)
-    if layer in ("query", "key", "value"):
-        return tensor.flatten(1).T if kind == "kernel" else tensor.flatten()  # (D, heads, head_dim) -> (D, D)
-    return tensor.T if kind == "kernel" else tensor
+    return tensor.flatten(1).T  # (in, out) -> (out, in); (D, heads, head_dim) -> (D, D)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.siglip import SigLIP as SigLIP
     from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
     from nexus.models.cv.vit import VisionTransformer as VisionTransformer
+    from nexus.models.cv.vit_hybrid import HybridViT as HybridViT
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = attach(
         "EfficientNet": ".efficient_net",
         "InternVL": ".intern_vl",
         "InternViT": ".intern_vl",
+        "HybridViT": ".vit_hybrid",
         "ResNet": ".resnet",
         "SigLIP": ".siglip",
         "SigLIPVision": ".siglip",
