@@ -234,14 +234,14 @@ class StdConv2d(nn.Conv2d):
     def forward(self, input: Float[Tensor, "b inputs h w"]) -> Float[Tensor, "b outputs rows columns"]:
         filters = self.weight.flatten(1)  # to standardise a filter is to normalise it as a layer norm does
         weight = F.layer_norm(filters, filters.shape[1:], eps=1e-8).view_as(self.weight)
-        if self.stride[0] > 1:
+        if self.kernel_size[0] > 1 and self.stride[0] > 1:
             input = pad_same(input, self.kernel_size[0], self.stride[0])
         return F.conv2d(input, weight, None, self.stride, self.padding)
 
 
 def pad_same(x: Float[Tensor, "b c h w"], kernel: int, stride: int) -> Float[Tensor, "b c rows columns"]:
-    """Pad with zeros as TensorFlow's "SAME": for sides rounded up, one more at the bottom and right if need be."""
-    bottom, right = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
+    """Pad with zeros as TensorFlow's "SAME", for sides rounded up; at the bottom and right one more where it is odd."""
+    bottom, right = (kernel - stride + -side % stride for side in x.shape[-2:])
     return F.pad(x, (right // 2, right - right // 2, bottom // 2, bottom - bottom // 2))
 
 
