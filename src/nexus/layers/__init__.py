@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nexus.layers.inverted_residual import SqueezeExcite as SqueezeExcite
     from nexus.layers.layer_scale import LayerScale as LayerScale
     from nexus.layers.mlp import Mlp as Mlp
+    from nexus.layers.mlp import QuickGELU as QuickGELU
     from nexus.layers.mlp import SwiGLU as SwiGLU
     from nexus.layers.patch_embed import PatchEmbed as PatchEmbed
     from nexus.layers.patch_embed import as_map as as_map
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = attach(
         "Mlp": ".mlp",
         "Padding": ".conv",
         "PatchEmbed": ".patch_embed",
+        "QuickGELU": ".mlp",
         "SameConv2d": ".conv",
         "SqueezeExcite": ".inverted_residual",
         "SwiGLU": ".mlp",

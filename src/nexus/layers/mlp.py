@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Mlp", "SwiGLU"]
+__all__ = ["Mlp", "QuickGELU", "SwiGLU"]
 
 
 class Mlp(nn.Module):
@@ -32,6 +33,13 @@ class Mlp(nn.Module):
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         return self.dropout(self.fc2(self.dropout(self.act(self.fc1(x)))))  # type: ignore[no-any-return]
+
+
+class QuickGELU(nn.Module):
+    """x * sigmoid(1.702 x), an approximation of the GELU (Hendrycks and Gimpel 2016). (..., D) -> (..., D)."""
+
+    def forward(self, x: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
+        return x * torch.sigmoid(1.702 * x)
 
 
 class SwiGLU(nn.Module):

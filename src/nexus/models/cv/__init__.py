@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.clip import CLIP as CLIP
     from nexus.models.cv.clip import CLIPVision as CLIPVision
     from nexus.models.cv.convnext import ConvNeXt as ConvNeXt
+    from nexus.models.cv.cvt import CvT as CvT
     from nexus.models.cv.deit import DeiT as DeiT
     from nexus.models.cv.dinat import DiNAT as DiNAT
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
@@ -30,6 +31,7 @@ __getattr__, __dir__, __all__ = attach(
         "ConvNeXt": ".convnext",
         "DeiT": ".deit",
         "DiNAT": ".dinat",
+        "CvT": ".cvt",
         "DINOv2": ".dinov2",
         "EfficientNet": ".efficient_net",
         "HybridViT": ".vit_hybrid",

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import Attention, Block, Mlp, PatchEmbed, resample_positions
+from nexus.layers import Attention, Block, Mlp, PatchEmbed, QuickGELU, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
 from nexus.types import ModelOutput
 
@@ -125,13 +125,6 @@ class CLIPVision(WeightInitMixin, NexusModule):
             init_block(block, self.config.embed_dim, self.config.num_layers)
         if isinstance(self.proj, nn.Linear):
             nn.init.normal_(self.proj.weight, std=scale)
-
-
-class QuickGELU(nn.Module):
-    """The sigmoid approximation of the GELU (Hendrycks and Gimpel 2016) that OpenAI trained with. (..., D) -> same."""
-
-    def forward(self, x: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
-        return x * torch.sigmoid(1.702 * x)
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"quick_gelu": QuickGELU, "gelu": nn.GELU}
