@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,41 @@ def test_safetensors(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
 def test_torch(tmp_path: Path, state: dict[str, torch.Tensor], suffix: str, legacy: bool) -> None:
     torch.save(state, tmp_path / f"m{suffix}", _use_new_zipfile_serialization=not legacy)
     assert_same(read_tensors(tmp_path / f"m{suffix}"), state)
+
+
+class Scripted(torch.nn.Module):
+    """What a TorchScript archive may hold: modules in modules, tied and strided tensors, other types, plain values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4)).half()
+        self.token = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3).T)
+        self.tied = self.token
+        self.register_buffer("size", torch.tensor(224))
+        self.sizes, self.name, self.pair = [1, 2], "tower", (1.5, True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x) + self.token.sum() + self.tied.sum() + self.size + self.sizes[0] + self.pair[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_torchscript(tmp_path: Path) -> None:
+    """Tensors as `torch.jit.load` gives them, without running the program."""
+    torch.manual_seed(0)
+    torch.jit.script(Scripted()).save(str(tmp_path / "m.pt"))
+    expected = torch.jit.load(str(tmp_path / "m.pt")).state_dict()
+    assert {"layers.0.weight", "layers.1.running_var", "token", "tied", "size"} <= set(expected)
+    assert_same(read_tensors(tmp_path / "m.pt"), dict(expected))
+
+
+@pytest.mark.parametrize("module", ["os.system", "builtins.eval", "torch.jit._script.ScriptModule"])
+def test_torchscript_with_a_call_in_it_is_refused(tmp_path: Path, module: str) -> None:
+    path, called = tmp_path / "m.pt", module.rpartition(".")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("m/constants.pkl", pickle.dumps(()))
+        archive.writestr("m/data.pkl", f"c{called[0]}\n{called[2]}\n(S'false'\ntR.".encode())
+    with pytest.raises(UnsafeFileError, match=module):
+        read_tensors(path)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +274,27 @@ def test_onnx_matmul_becomes_the_linear_that_it_was(tmp_path: Path) -> None:
     x = torch.randn(2, 3)
     reference = ReferenceEvaluator(str(path)).run(None, {"x": x.numpy()})[0]
     np.testing.assert_allclose(linear(x).detach().numpy(), reference, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")  # onnxruntime's quantiser uses deprecated calls
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_onnx_8_bit_weights_become_numbers(tmp_path: Path, per_channel: bool) -> None:
+    """What onnxruntime's dynamic quantisation makes of a matrix comes back under its node's name, but for rounding."""
+    from onnxruntime.quantization import quantize_dynamic
+
+    torch.manual_seed(0)
+    weight, bias = torch.randn(3, 5) * torch.arange(1, 6), torch.randn(5)  # channels of other scales
+    nodes = [
+        helper.make_node("MatMul", ["x", "onnx::MatMul_1"], ["h"], name="/mlp/fc1/MatMul"),
+        helper.make_node("Add", ["mlp.fc1.bias", "h"], ["y"], name="/mlp/fc1/Add"),
+    ]
+    path = write_onnx(tmp_path / "m.onnx", {"onnx::MatMul_1": weight.numpy(), "mlp.fc1.bias": bias.numpy()}, nodes)
+    quantize_dynamic(path, tmp_path / "q.onnx", per_channel=per_channel)
+    read = read_tensors(tmp_path / "q.onnx")
+    assert read.keys() == {"mlp.fc1.weight", "mlp.fc1.bias"}
+    step = (weight.abs().amax(0) if per_channel else weight.abs().max()) / 127
+    assert ((read["mlp.fc1.weight"].T - weight).abs() <= 1.01 * step).all()
+    assert not torch.equal(read["mlp.fc1.weight"].T, weight)
 
 
 def test_onnx_external_data_beside_the_file(tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from _transformers import randomised, through_folder
+from golden.formula import formula_images, formula_state, read_keys
+from golden.make_clip import GAIN, formula_texts
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import (
     CLIPConfig,
@@ -18,9 +22,10 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from nexus.errors import ConfigError
+from nexus import hub
+from nexus.errors import CheckpointMismatchError, ConfigError
 from nexus.models.base import NexusModule
-from nexus.models.cv import CLIP, CLIPVision
+from nexus.models.cv import CLIP, CLIPResNet, CLIPVision
 from nexus.models.loading import load_converted, load_model
 from nexus.models.tokenizer import Tokenizer, tokenizer_of_variant
 from nexus.registry import variant
@@ -164,6 +169,65 @@ def test_what_cannot_be_translated_is_named(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+# -- golden files of `golden/make_clip.py` -----------------------------------------------------------------------------
+
+GOLDEN = load_file(Path(__file__).parent / "golden" / "clip_outputs.safetensors")
+
+VIT: dict[str, Any] = {"image_size": 32, "patch_size": 8, "embed_dim": 64, "num_layers": 2, "num_heads": 1}
+RESNET: dict[str, Any] = {"image_size": 64, "width": 16, "depths": (1, 2, 1, 1), "num_heads": 8}
+TOWERS = {"vit": VIT, "resnet": RESNET}
+SPACE = {"projection_dim": 32}
+WORDS: dict[str, Any] = {"context_length": 12, "vocab_size": 60, "embed_dim": 64, "num_layers": 2, "num_heads": 1}
+
+
+def from_formula(model: NexusModule, library: str, kind: str) -> Any:
+    """Our model with the weights that the generator gave the other one, through the converter."""
+    shapes = read_keys("clip")["small"][f"{library}.{kind}"]
+    return load_converted(model, formula_state(shapes, gain=GAIN[kind]), "clip", "formula").eval()
+
+
+@pytest.mark.parametrize("kind", ["vit", "resnet"])
+@pytest.mark.parametrize(("library", "activation"), [("openai", "quick_gelu"), ("open_clip", "gelu")])
+@torch.no_grad()
+def test_pair_equals_the_authors(library: str, activation: str, kind: str) -> None:
+    act = {"activation": activation}
+    image = {**TOWERS[kind], **SPACE, **(act if kind == "vit" else {})}
+    model = from_formula(CLIP({"image": image, "text": {**WORDS, **SPACE, **act}}), library, kind)
+    found = model(formula_images((image["image_size"], image["image_size"])), formula_texts())
+    close(found["embeddings"], GOLDEN[f"{library}.{kind}.image"])
+    close(found["text_embeddings"], GOLDEN[f"{library}.{kind}.text"])
+    close(found["logits"], GOLDEN[f"{library}.{kind}.logits"])
+
+
+@torch.no_grad()
+def test_vision_transformer_equals_timm() -> None:
+    model = from_formula(CLIPVision({**VIT, "num_classes": 32, "projection_dim": 0}), "timm", "vit")
+    found = model(formula_images((32, 32)))
+    close(found["logits"], GOLDEN["timm.vit.32x32.head"])
+    close(found["tokens"], GOLDEN["timm.vit.32x32.features"][:, 1:])
+
+
+@pytest.mark.parametrize("size", [(64, 64), (128, 96), (32, 64)])
+@torch.no_grad()
+def test_resnet_equals_timm(size: tuple[int, int]) -> None:
+    """At other sizes too: of the implementations, only timm resamples the positions of the last pool."""
+    model = from_formula(CLIPResNet({**RESNET, **SPACE}), "timm", "resnet")
+    found = model(formula_images(size))
+    close(found["embeddings"], GOLDEN[f"timm.resnet.{size[0]}x{size[1]}.head"])
+    close(found["pyramid"][32], GOLDEN[f"timm.resnet.{size[0]}x{size[1]}.features"])
+
+
+@torch.no_grad()
+def test_timm_s_projection_is_ours() -> None:
+    """timm keeps the authors' projection as its head, with a bias of zeros."""
+    state = dict(CLIPVision({**VIT, **SPACE}).state_dict())
+    theirs = {key.replace("proj.weight", "head.weight") if key == "proj.weight" else key: t for key, t in state.items()}
+    model = load_converted(CLIPVision({**VIT, **SPACE}), {**theirs, "head.bias": torch.zeros(32)}, "clip", "timm")
+    assert torch.equal(model.proj.weight, state["proj.weight"])  # type: ignore[union-attr]
+    with pytest.raises(CheckpointMismatchError, match=r"head\.bias"):
+        load_converted(CLIPVision({**VIT, **SPACE}), {**theirs, "head.bias": torch.ones(32)}, "clip", "timm")
+
+
 # -- tokens ------------------------------------------------------------------------------------------------------------
 
 NASTY = (
@@ -212,3 +276,38 @@ def test_tokens_equal_the_authors(tokenizer: Tokenizer) -> None:
     found = tokenizer(["a photo of a cat", "hello world!"])
     assert found[0, :7].tolist() == [49406, 320, 1125, 539, 320, 2368, 49407]
     assert found[1, :5].tolist() == [49406, 3306, 1002, 256, 49407]
+
+
+# -- the real weights --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.registry
+@torch.no_grad()
+def test_real_weights_equal_transformers_and_onnxruntime() -> None:
+    """From the same 8-bit file: transformers gives the same; onnxruntime rounds what enters each layer too."""
+    model = CLIPVision.from_pretrained("clip_vitb16.image_int8", mirror=True)
+    stated = variant("clip_vitb16.image_int8")
+    theirs = CLIPVisionModelWithProjection(CLIPVisionConfig(patch_size=16)).eval()
+    theirs.load_state_dict(hub.read_tensors(hub.fetch(stated.weights, name=stated.name, mirror=True)))
+    images = formula_images((224, 224))
+    found = model(images, outputs=("embeddings",))["embeddings"]
+    close(found, theirs(images).image_embeds, 1e-4)
+    assert torch.nn.functional.cosine_similarity(found, GOLDEN["onnx"]).min() > 0.98
+
+
+@pytest.mark.registry
+@torch.no_grad()
+def test_real_features_know_what_is_alike(cat: Path, photos: Path) -> None:
+    """The cosines that the same file gives in onnxruntime: 0.99 for a cat and its mirror image, 0.7 beside a coffee."""
+    from PIL import Image, ImageOps
+
+    from nexus.transforms import preprocess
+
+    model = CLIPVision.from_pretrained("clip_vitb16.image_int8", mirror=True)
+    pictures = [Image.open(path).convert("RGB") for path in (cat, photos / "coffee.png")]
+    pixels = np.stack([preprocess.apply(p, model.preprocess) for p in (*pictures, ImageOps.mirror(pictures[0]))])
+    batch = torch.from_numpy(preprocess.normalise(pixels, model.preprocess))
+    vectors = torch.nn.functional.normalize(model(batch, outputs=("embeddings",))["embeddings"], dim=-1)
+    similar = vectors @ vectors.T
+    assert abs(similar[0, 2] - 0.99) < 0.01
+    assert abs(similar[0, 1] - 0.70) < 0.04

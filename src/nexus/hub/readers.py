@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from nexus.errors import UnsafeFileError, WeightsError, require
+from nexus.hub.torchscript import is_torchscript, read_torchscript
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,15 +26,16 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
 
     Args:
         path: ``.safetensors``; ``.pt``, ``.pth``, ``.bin``, ``.ckpt`` or ``.pth.tar`` (tensors only, by
-            `torch.load(weights_only=True)`); ``.onnx``; ``.npz``; a TensorFlow.js ``model.json`` or a Hugging Face
-            ``.index.json`` beside its shards; or a folder that holds ``model.safetensors``,
-            ``model.safetensors.index.json`` or ``pytorch_model.bin``.
+            `torch.load(weights_only=True)`; of a TorchScript archive the tensors, without its program); ``.onnx``;
+            ``.npz``; a TensorFlow.js ``model.json`` or a Hugging Face ``.index.json`` beside its shards; or a folder
+            that holds ``model.safetensors``, ``model.safetensors.index.json`` or ``pytorch_model.bin``.
 
     Returns:
         Key -> tensor on the CPU, under the file's own names and in its own layout (tfjs kernels stay H, W, I, O).
         From ONNX: initialisers and Constant tensors under their names in the graph; what an Identity node stands for
-        under the name of its output; the nameless weight of a MatMul under the name of its node, ``/blocks.0/attn/qkv/
-        MatMul`` giving ``blocks.0.attn.qkv.weight``, transposed to the (out, in) of `nn.Linear`.
+        under the name of its output; 8-bit weights as the numbers that they stand for; the nameless weight of a MatMul
+        under the name of its node, ``/blocks.0/attn/qkv/MatMul`` giving ``blocks.0.attn.qkv.weight``, transposed to the
+        (out, in) of `nn.Linear`.
 
     Raises:
         WeightsError: there is no such file, it is damaged, or of an unknown format.
@@ -151,6 +153,8 @@ def _read_torch(path: Path) -> dict[str, torch.Tensor]:
 
     import torch
 
+    if is_torchscript(path):
+        return read_torchscript(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -265,6 +269,9 @@ def _read_group(weights: list[dict[str, Any]], content: bytes, path: Path) -> It
 ANONYMOUS = re.compile(r"onnx::.*|\d+")
 """Names that the exporter made up for a tensor that has none in the model, e.g. a transposed weight."""
 
+QUANTISED = "_quantized"
+"""End of the name of an 8-bit weight."""
+
 
 def _read_onnx(path: Path) -> dict[str, torch.Tensor]:
     onnx = require("onnx", extra="mirror")
@@ -274,8 +281,9 @@ def _read_onnx(path: Path) -> dict[str, torch.Tensor]:
         _load_external(initialiser, path)
         initialisers[initialiser.name] = onnx.numpy_helper.to_array(initialiser)
     _follow_identities(graph, initialisers)
+    initialisers = _dequantised(initialisers)
     linear = {name: weight for node in graph.node for name, weight in _linear_weight(node, initialisers)}
-    used = {node.input[1] for node in graph.node if any(_linear_weight(node, initialisers))}
+    used = {_weight_name(node) for node in graph.node if any(_linear_weight(node, initialisers))}
     arrays = {name: array for name, array in initialisers.items() if name not in used} | linear
     return {name: _tensor(array) for name, array in (arrays | dict(_constants(graph, path))).items()}
 
@@ -299,12 +307,37 @@ def _follow_identities(graph: Any, initialisers: dict[str, np.ndarray]) -> None:
             initialisers.setdefault(node.output[0], initialisers[node.input[0]])
 
 
+def _dequantised(initialisers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Turn 8-bit weights of onnxruntime's dynamic quantisation back into numbers, under their names before it.
+
+    It stores each as ``<name>_quantized``, ``<name>_zero_point`` and ``<name>_scale``, with one scale for all, or one
+    for each output: the last axis of a matrix, the first of a convolution. The rounding stays.
+    """
+    import numpy as np
+
+    found = dict(initialisers)
+    for key, array in initialisers.items():
+        name = key.removesuffix(QUANTISED)
+        if key == name or f"{name}_scale" not in found:
+            continue
+        shape = (-1, *[1] * (array.ndim - 1)) if array.ndim > 2 else (-1,)
+        scale, zero = (found.pop(f"{name}_{part}").reshape(shape) for part in ("scale", "zero_point"))
+        del found[key]
+        found[name] = (array.astype(np.float32) - zero.astype(np.float32)) * scale
+    return found
+
+
+def _weight_name(node: Any) -> str:
+    """Name of the second input of a matrix product, before it was quantised."""
+    return str(node.input[1]).removesuffix(QUANTISED)
+
+
 def _linear_weight(node: Any, initialisers: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-    """Name the nameless (in, out) weight of a MatMul after its node, as nn.Linear's (out, in) weight."""
-    if node.op_type != "MatMul" or not node.name.startswith("/"):
+    """Name the nameless (in, out) weight of a matrix product after its node, as nn.Linear's (out, in) weight."""
+    if node.op_type not in ("MatMul", "MatMulInteger") or not node.name.startswith("/"):
         return
-    weight = initialisers.get(node.input[1])
-    if weight is not None and weight.ndim == 2 and ANONYMOUS.fullmatch(node.input[1]):
+    weight = initialisers.get(_weight_name(node))
+    if weight is not None and weight.ndim == 2 and ANONYMOUS.fullmatch(_weight_name(node)):
         scope = node.name.strip("/").split("/")[:-1]
         yield ".".join([*scope, "weight"]), weight.T
 

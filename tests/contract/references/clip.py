@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from family_references import Shapes, on_meta, published, transformer_values
@@ -10,15 +11,32 @@ from nexus.registry import Variant
 
 
 def full_size_states(variant: Variant) -> dict[str, Shapes]:
+    states = published("clip", variant)
+    if variant.class_name == "CLIPVision":
+        states["transformers"] = image_tower(variant.config)
+    elif "patch_size" in variant.config["image"]:
+        states["transformers"] = pair(variant.config)
+    return states
+
+
+def pair(config: Mapping[str, Any]) -> Shapes:
     from transformers import CLIPConfig, CLIPModel
 
-    values: dict[str, Any] = {
-        f"{part}_config": {
-            **transformer_values({"num_layers": 12, **variant.config[tower]}),
-            "intermediate_size": 4 * variant.config[tower]["embed_dim"],
-        }
-        for part, tower in (("vision", "image"), ("text", "text"))
-    }
-    values["vision_config"] |= {key: variant.config["image"][key] for key in ("image_size", "patch_size")}
-    described = CLIPConfig(projection_dim=variant.config["text"]["projection_dim"], **values)
-    return {"transformers": on_meta(CLIPModel, described)} | published("clip", variant)
+    described = CLIPConfig(
+        vision_config=values(config["image"]),
+        text_config=values({"num_layers": 12, **config["text"]}),
+        projection_dim=config["text"]["projection_dim"],
+    )
+    return on_meta(CLIPModel, described)
+
+
+def image_tower(config: Mapping[str, Any]) -> Shapes:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    described = CLIPVisionConfig(**values(config), projection_dim=config["projection_dim"])
+    return on_meta(CLIPVisionModelWithProjection, described)
+
+
+def values(config: Mapping[str, Any]) -> dict[str, Any]:
+    sizes = {key: config[key] for key in ("image_size", "patch_size") if key in config}
+    return {**transformer_values(config), **sizes, "intermediate_size": 4 * config["embed_dim"]}

@@ -8,6 +8,7 @@ from nexus._lazy import attach
 
 if TYPE_CHECKING:
     from nexus.models.cv.clip import CLIP as CLIP
+    from nexus.models.cv.clip import CLIPResNet as CLIPResNet
     from nexus.models.cv.clip import CLIPVision as CLIPVision
     from nexus.models.cv.convnext import ConvNeXt as ConvNeXt
     from nexus.models.cv.cvt import CvT as CvT
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "CLIP": ".clip",
+        "CLIPResNet": ".clip",
         "CLIPVision": ".clip",
         "ConvNeXt": ".convnext",
         "DeiT": ".deit",

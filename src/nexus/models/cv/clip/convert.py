@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nexus.errors import ConfigError
-from nexus.models.conversion import CheckpointFormat, State, fuse_qkv, rename, square_side
+from nexus.models.conversion import CheckpointFormat, State, fuse, fuse_qkv, rename, square_side
 from nexus.models.cv.clip.model import CLIPConfig
 
 __all__ = ["FORMATS", "config_from_huggingface"]
@@ -53,25 +53,57 @@ BLOCK = {
     "mlp.c_proj": "mlp.fc2",
 }
 
-OPENAI: dict[str, str | None] = {
-    "visual.class_embedding": "image.cls_token",
-    "visual.conv1": "image.patch_embed.proj",
-    "visual.positional_embedding": "image.pos_embed",
-    "visual.ln_pre": "image.norm_pre",
-    "visual.ln_post": "image.norm",
-    "visual.proj": "image.proj.weight",
+OPENAI_TEXT: dict[str, str | None] = {
     "token_embedding": "text.token_embed",
     "positional_embedding": "text.pos_embed",
+    **{f"transformer.resblocks.{{}}.{part}": f"text.blocks.{{}}.{name}" for part, name in BLOCK.items()},
     "ln_final": "text.norm",
     "text_projection": "text.proj.weight",
-    **{f"visual.transformer.resblocks.{{}}.{part}": f"image.blocks.{{}}.{name}" for part, name in BLOCK.items()},
-    **{f"transformer.resblocks.{{}}.{part}": f"text.blocks.{{}}.{name}" for part, name in BLOCK.items()},
     # numbers that the authors' files hold beside the weights
     "input_resolution": None,
     "context_length": None,
     "vocab_size": None,
 }
-"""openai/CLIP's keys -> ours. open_clip's are the same."""
+"""openai/CLIP's keys -> ours. open_clip's are the same, here and below."""
+
+OPENAI_VIT: dict[str, str | None] = {
+    "visual.class_embedding": "image.cls_token",
+    "visual.conv1": "image.patch_embed.proj",
+    "visual.positional_embedding": "image.pos_embed",
+    "visual.ln_pre": "image.norm_pre",
+    **{f"visual.transformer.resblocks.{{}}.{part}": f"image.blocks.{{}}.{name}" for part, name in BLOCK.items()},
+    "visual.ln_post": "image.norm",
+    "visual.proj": "image.proj.weight",
+}
+
+OPENAI_RESNET: dict[str, str | None] = {
+    **{f"visual.conv{n}": f"image.stem.conv{n}.conv" for n in (1, 2, 3)},
+    **{f"visual.bn{n}": f"image.stem.conv{n}.bn" for n in (1, 2, 3)},
+    **{
+        f"visual.layer{s + 1}.{{}}.{part}": f"image.stages.{s}.{{}}.{name}"
+        for s in range(4)
+        for part, name in {
+            **{f"conv{n}": f"conv{n}.conv" for n in (1, 2, 3)},
+            **{f"bn{n}": f"conv{n}.bn" for n in (1, 2, 3)},
+            "downsample.0": "shortcut.conv",
+            "downsample.1": "shortcut.bn",
+        }.items()
+    },
+    "visual.attnpool.positional_embedding": "image.pool.pos_embed",
+    "visual.attnpool.q_proj": "image.pool.q",
+    "visual.attnpool.k_proj": "image.pool.k",
+    "visual.attnpool.v_proj": "image.pool.v",
+    "visual.attnpool.c_proj": "image.pool.proj",
+}
+
+TIMM_RESNET: dict[str, str | None] = {
+    "stages.{}.{}.conv1_1x1": "stages.{}.{}.conv1",
+    "stages.{}.{}.conv2_kxk": "stages.{}.{}.conv2",
+    "stages.{}.{}.conv3_1x1": "stages.{}.{}.conv3",
+    "stages.{}.{}.shortcut.conv.conv": "stages.{}.{}.shortcut.conv",
+    "stages.{}.{}.shortcut.conv.bn": "stages.{}.{}.shortcut.bn",
+    "head": "pool",
+}
 
 TRANSPOSED = ("visual.proj", "text_projection")
 """What openai/CLIP stores as (in, out)."""
@@ -89,7 +121,30 @@ def from_transformers(state: State, config: Any) -> dict[str, Tensor]:
 def from_openai(state: State, config: Any) -> dict[str, Tensor]:
     """Convert the authors' layout, which is open_clip's too."""
     turned = {key: tensor.T if key in TRANSPOSED else tensor for key, tensor in state.items()}
-    return _for_class(_with_batch_axis(rename(turned, OPENAI)), config)
+    table = OPENAI_RESNET if "visual.attnpool.positional_embedding" in state else OPENAI_VIT
+    return _for_class(_with_batch_axis(_fuse_pool(rename(turned, OPENAI_TEXT | table), "image.pool")), config)
+
+
+def from_timm(state: State, config: Any) -> dict[str, Tensor]:
+    """Convert timm's vision transformers. Their head is the projection, with a bias of zeros, or a classifier."""
+    if not getattr(config, "projection_dim", 0):
+        return dict(state)
+    bias = state.get("head.bias")
+    zeros = bias is not None and (bias.is_meta or not bias.any())
+    return rename(state, {"head.weight": "proj.weight"} | ({"head.bias": None} if zeros else {}))
+
+
+def from_timm_resnet(state: State, _config: Any) -> dict[str, Tensor]:
+    """Convert timm's ResNets, whose head is the pool."""
+    return _with_batch_axis(_fuse_pool(rename(state, TIMM_RESNET), "pool"))
+
+
+def _fuse_pool(state: State, pool: str) -> dict[str, Tensor]:
+    """Make one projection of the attention pool's key and value."""
+    fused = dict(state)
+    for kind in ("weight", "bias"):
+        fused = fuse(fused, [f"{pool}.{part}.{kind}" for part in "kv"], f"{pool}.kv.{kind}")
+    return fused
 
 
 def _with_tower(key: str) -> str:
@@ -117,6 +172,9 @@ def _for_class(state: dict[str, Tensor], config: Any) -> dict[str, Tensor]:
 FORMATS = {
     "transformers": CheckpointFormat("embeddings.class_embedding", from_transformers),
     "openai": CheckpointFormat("visual.class_embedding", from_openai),
+    "openai, ResNet": CheckpointFormat("visual.attnpool.positional_embedding", from_openai),
+    "timm": CheckpointFormat("norm_pre.weight", from_timm),
+    "timm, ResNet": CheckpointFormat("head.pos_embed", from_timm_resnet),
 }
 """Layout -> how to recognise and convert it."""
 

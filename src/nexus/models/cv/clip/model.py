@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
-from pydantic import model_validator
+from pydantic import Discriminator, Tag, model_validator
 from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.models.base import WeightInitMixin
+from nexus.models.cv.clip.resnet import CLIPResNet, CLIPResNetConfig
 from nexus.models.cv.clip.text import CLIPTextConfig, TextTransformer
 from nexus.models.cv.clip.vision import CLIPVision, CLIPVisionConfig
 from nexus.models.image_text import ImageTextModule
@@ -19,18 +20,29 @@ from nexus.models.image_text import ImageTextModule
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["CLIP", "CLIPConfig", "CLIPTextConfig", "CLIPVision", "CLIPVisionConfig"]
+__all__ = ["CLIP", "CLIPConfig", "CLIPResNet", "CLIPVision"]
+
+
+def kind_of_tower(config: Any) -> str:
+    """Tell a ResNet from a transformer by the key that only it has."""
+    stated = isinstance(config, Mapping) and "depths" in config
+    return "resnet" if stated or isinstance(config, CLIPResNetConfig) else "vit"
+
+
+ImageConfig = Annotated[
+    Annotated[CLIPVisionConfig, Tag("vit")] | Annotated[CLIPResNetConfig, Tag("resnet")], Discriminator(kind_of_tower)
+]
 
 
 class CLIPConfig(Config):
     """What makes one CLIP; the defaults are ViT-B/32.
 
     Attributes:
-        image: config of the image tower.
+        image: config of the image tower; that of a `CLIPResNet` where it has `depths`.
         text: config of the text tower.
     """
 
-    image: CLIPVisionConfig = CLIPVisionConfig.parse({})
+    image: ImageConfig = CLIPVisionConfig.parse({})
     text: CLIPTextConfig = CLIPTextConfig.parse({})
 
     @model_validator(mode="after")
@@ -60,7 +72,7 @@ class CLIP(WeightInitMixin, ImageTextModule):
     def __init__(self, config: Mapping[str, Any] | CLIPConfig) -> None:
         super().__init__(config)
         c: CLIPConfig = self.config
-        self.image = CLIPVision(c.image)
+        self.image = CLIPResNet(c.image) if isinstance(c.image, CLIPResNetConfig) else CLIPVision(c.image)
         self.text = TextTransformer(c.text)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))  # section 2.5
         self.text.init_weights_text()
