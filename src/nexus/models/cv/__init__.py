@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.resnet import ResNet as ResNet
     from nexus.models.cv.siglip import SigLIP as SigLIP
     from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
+    from nexus.models.cv.swin_transformer import SwinTransformer as SwinTransformer
     from nexus.models.cv.vit import VisionTransformer as VisionTransformer
     from nexus.models.cv.vit_hybrid import HybridViT as HybridViT
 
@@ -31,17 +32,18 @@ __getattr__, __dir__, __all__ = attach(
         "CLIPResNet": ".clip",
         "CLIPVision": ".clip",
         "ConvNeXt": ".convnext",
-        "DeiT": ".deit",
-        "DiNAT": ".dinat",
         "CvT": ".cvt",
         "DINOv2": ".dinov2",
+        "DeiT": ".deit",
+        "DiNAT": ".dinat",
         "EfficientNet": ".efficient_net",
         "HybridViT": ".vit_hybrid",
-        "InternViT": ".intern_vl",
         "InternVL": ".intern_vl",
+        "InternViT": ".intern_vl",
         "ResNet": ".resnet",
         "SigLIP": ".siglip",
         "SigLIPVision": ".siglip",
+        "SwinTransformer": ".swin_transformer",
         "VisionTransformer": ".vit",
     },
 )
