@@ -143,6 +143,7 @@ class ModelRow(Result):
     Attributes:
         name: what to pass as `model`.
         family: its family folder.
+        class_name: its class.
         tasks: what it does: ``"embed"``, ``"classify"``, ...
         parameters: counted; None where nobody has counted (a family outside nexus).
         gflops: 10⁹ multiply-adds of one picture of `input_size`, counted; None as before.
@@ -155,6 +156,7 @@ class ModelRow(Result):
 
     name: str
     family: str
+    class_name: str
     tasks: tuple[str, ...]
     parameters: int | None
     gflops: float | None
@@ -336,6 +338,7 @@ class ModelCard(ModelRow):
         rows = [
             ("name", self.name),
             ("family", self.family),
+            ("class", self.class_name),
             ("tasks", ", ".join(self.tasks)),
             ("parameters", f"{self.parameters:,}"),
             ("GFLOPs", f"{self.gflops:.2f} (10^9 multiply-adds of one picture)"),

@@ -41,14 +41,14 @@ class Named(Config):
 
     Attributes:
         classes: what it is called here, once it is here.
-        variants: shell patterns of the names of its variants.
+        variants: shell patterns that tell its variants from others of these classes.
         usual: the variant that the documents use in their examples.
         kind: the wider name that it belongs to, e.g. ``"Swin"`` for ``"Swin-L"``.
         reads_text: where words are needed, only variants with a text tower will do.
     """
 
     classes: tuple[str, ...]
-    variants: tuple[str, ...]
+    variants: tuple[str, ...] = ("*",)
     usual: str | None = None
     kind: str | None = None
     reads_text: bool = False

@@ -121,6 +121,7 @@ def _row(variant: Variant) -> ModelRow:
     return ModelRow(
         name=variant.name,
         family=variant.family,
+        class_name=variant.class_name,
         tasks=tuple(dict.fromkeys(("embed", *classifies, *variant.tasks))),
         parameters=counts["parameters"] if counts else None,
         gflops=counts["multiply_adds"] / 1e9 if counts else None,

@@ -143,7 +143,8 @@ def _variant(
     from nexus.hub.licenses import restriction
 
     named = guide.models[name]
-    rows = [row for row in rows_of(license) if any(fnmatch.fnmatch(row.name, one) for one in named.variants)]
+    rows = [row for row in rows_of(license) if row.class_name in named.classes]
+    rows = [row for row in rows if any(fnmatch.fnmatch(row.name, pattern) for pattern in named.variants)]
     if named.reads_text and purpose in ("zero-shot", "search-by-words"):
         rows = [row for row in rows if "zero-shot" in row.tasks]
     if purpose == "classify" and not images:  # without pictures of one's own, a classifier is wanted
