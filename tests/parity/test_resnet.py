@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from golden.formula import formula_images, formula_state, read_keys
-from golden.make_cnn import FORMULA, SIZES
+from golden.make_resnet import FORMULA, RUN, RUN_SHALLOW, SIZES
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nexus import registry
 from nexus.models.cv import ResNet
+from nexus.models.cv.resnet import cifar_config
 from nexus.models.cv.resnet.convert import config_from_huggingface
 from nexus.models.loading import load_converted, load_model
 
@@ -96,19 +98,123 @@ def test_loads_a_huggingface_backbone(tmp_path: Path) -> None:
     assert "logits" not in found
 
 
-@pytest.mark.parametrize("size", ["even", "odd"])
+SHALLOW = {
+    "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
+    "resnext50_32x4d": "resnext50_32x4d.tv_in1k",
+    "resnet18d": "resnet18d.ra2_in1k",
+    "resnet50d": "resnet50d.ra2_in1k",
+    "resnetv2_18": "resnetv2_18.ra4_e3600_r224_in1k",
+    "resnetv2_34d": "resnetv2_34d.ra4_e3600_r224_in1k",
+    "resnetv2_50": "resnetv2_50.a1h_in1k",
+}
+"""What was run with one block per stage, and our variant that is otherwise the same."""
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("library", "name"),
-    [("torchvision", "resnet18"), ("torchvision", "resnet50"), ("timm", "resnet34"), ("timm", "resnet50")],
+    [
+        *((library, name) for library, names in RUN.items() for name in names),
+        *((library, f"shallow {name}") for library, names in RUN_SHALLOW.items() for name in names),
+    ],
 )
 @torch.no_grad()
 def test_equals_golden(library: str, name: str, size: str) -> None:
-    """What torchvision's and timm's full-size models answered; made by `golden/make_cnn.py`."""
+    """What models of torchvision and timm answered; made by `golden/make_resnet.py`."""
     state = formula_state(read_keys("resnet")[library][name], **FORMULA)
-    model = load_converted(ResNet(registry.variant(name).config), state, "resnet", library).eval()
+    architecture = name.removeprefix("shallow ")
+    config = registry.variant(SHALLOW.get(architecture, architecture)).config
+    if architecture in SHALLOW:
+        config = {**config, "depths": (1, 1, 1, 1)}
+    model = load_converted(ResNet(config), state, "resnet", library).eval()
     expected = load_file(GOLDEN / "resnet_outputs.safetensors")[f"{library}.{name}.{size}"]
     found = model(formula_images(SIZES[size]), outputs=("logits",))["logits"]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+# -- derived: no library at hand has these -----------------------------------------------------------------------------
+
+
+class Equations:
+    """Layers in float64 by their definitions, reading a state dict of ours."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        self.state = {key: tensor.double() for key, tensor in state.items()}
+
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        mean, variance, weight, bias = (
+            self.state[f"{name}.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return (x - mean) / (variance + 1e-5) ** 0.5 * weight + bias
+
+    def conv(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
+        """Each place of the output is the product of the weights and the window there."""
+        weight = self.state[f"{name}.weight"]
+        side = weight.shape[-1]
+        windows = F.pad(x, (side // 2,) * 4).unfold(2, side, stride).unfold(3, side, stride)
+        return torch.einsum("bchwyx,ocyx->bohw", windows, weight)
+
+    def head(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3)) @ self.state["head.weight"].T + self.state["head.bias"]
+
+
+@pytest.mark.parametrize("shortcut", ["zero_pad", "none"])
+@pytest.mark.parametrize("size", [(32, 32), (17, 27)])
+@torch.no_grad()
+def test_networks_for_cifar_are_those_of_section_4_2(shortcut: str, size: tuple[int, int]) -> None:
+    model = ResNet(cifar_config(14, shortcut=shortcut)).eval()
+    randomise(model)
+    images = torch.randn(2, 3, *size)
+    net = Equations(model.state_dict())
+    x = net.norm(net.conv(images.double(), "stem.conv"), "stem.bn").relu()
+    for s, width in enumerate((16, 32, 64)):
+        for b in range(2):
+            block, stride = f"stages.{s}.{b}", 2 if s and b == 0 else 1
+            y = net.norm(net.conv(x, f"{block}.conv1.conv", stride), f"{block}.conv1.bn").relu()
+            y = net.norm(net.conv(y, f"{block}.conv2.conv"), f"{block}.conv2.bn")
+            if shortcut == "zero_pad":
+                y[:, : x.shape[1]] += x[:, :, ::stride, ::stride]  # nothing is added to the channels that are new
+            assert y.shape[1] == width
+            x = y.relu()
+    torch.testing.assert_close(model(images)["logits"].double(), net.head(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+@torch.no_grad()
+def test_preactivation_is_figure_4e(block: str) -> None:
+    """With norms of the images and behind the stem, as Gluon has them and timm has not."""
+    config = {"block": block, "depths": (2, 2), "widths": (8, 16), "strides": (1, 2), "stem_width": 8, "num_classes": 3}
+    model = ResNet({**config, "preactivation": True, "input_norm": True}).eval()
+    randomise(model)
+    images = torch.randn(2, 3, 64, 56)
+    net = Equations(model.state_dict())
+    x = net.norm(net.conv(net.norm(images.double(), "stem.input_norm"), "stem.conv", 2), "stem.bn").relu()
+    x = F.pad(x, (1, 1, 1, 1), value=-torch.inf).unfold(2, 3, 2).unfold(3, 3, 2).amax((-1, -2))
+    convolutions = (1, 2) if block == "basic" else (1, 2, 3)
+    for s in range(2):
+        for b in range(2):
+            name, stride = f"stages.{s}.{b}", 2 if s == 1 and b == 0 else 1
+            y = active = net.norm(x, f"{name}.bn1").relu()
+            for i in convolutions:
+                if i > 1:
+                    y = net.norm(y, f"{name}.bn{i}").relu()
+                y = net.conv(y, f"{name}.conv{i}", stride if i == convolutions[-2] else 1)
+            x = y + (net.conv(active, f"{name}.shortcut.conv", stride) if stride == 2 else x)
+    x = net.norm(x, "norm.bn").relu()
+    torch.testing.assert_close(model(images)["logits"].double(), net.head(x), atol=1e-5, rtol=1e-5)
+
+
+# -- published files ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.registry
+@torch.no_grad()
+def test_real_second_version_equals_onnxruntime() -> None:
+    """The ONNX file of the model zoo, read as weights, and what it answered when run as it is."""
+    model = ResNet.from_pretrained("resnet18_v2.onnx_in1k", mirror=True)
+    expected = load_file(GOLDEN / "resnet_outputs.safetensors")["onnxruntime.resnet18_v2.onnx_in1k"]
+    found = model(formula_images((224, 224)), outputs=("logits",))["logits"]
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
 
 @torch.no_grad()

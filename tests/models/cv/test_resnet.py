@@ -12,6 +12,7 @@ from nexus import registry
 from nexus.assets import load_labels
 from nexus.errors import CheckpointMismatchError, ConfigError
 from nexus.models.cv import ResNet
+from nexus.models.cv.resnet import cifar_config
 from nexus.models.cv.resnet.convert import FORMATS, config_from_huggingface
 from nexus.models.loading import load_converted
 from nexus.transforms.image import open_image
@@ -55,6 +56,33 @@ def test_zero_init_starts_every_block_as_its_shortcut(block: str, last: str) -> 
     torch.testing.assert_close(second[0](x), second[0].shortcut(x).relu())
 
 
+@pytest.mark.parametrize(("block", "last"), [("basic", "conv2"), ("bottleneck", "conv3")])
+def test_zero_init_with_preactivation_is_of_the_last_convolution(block: str, last: str) -> None:
+    model = ResNet({**SMALL, "block": block, "preactivation": True, "zero_init_residual": True})
+    assert all((getattr(b, last).weight == 0).all() for b in model.blocks)
+
+
+@pytest.mark.parametrize(
+    ("layers", "parameters"),
+    [(20, 270_000), (32, 460_000), (44, 660_000), (56, 850_000), (110, 1_700_000)],
+)
+def test_networks_for_cifar_have_the_size_of_table_6(layers: int, parameters: int) -> None:
+    with torch.device("meta"):
+        model = ResNet(cifar_config(layers))
+        plain = ResNet(cifar_config(layers, shortcut="none"))
+    counted = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(counted) == layers
+    size = sum(p.numel() for p in model.parameters())
+    assert size == pytest.approx(parameters, rel=0.02)
+    assert {key: p.shape for key, p in plain.named_parameters()} == {k: p.shape for k, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("layers", [21, 2, 0])
+def test_other_depths_for_cifar_are_named(layers: int) -> None:
+    with pytest.raises(ConfigError, match=f"layers={layers} is not 6n"):
+        cifar_config(layers)
+
+
 def test_convolutions_start_with_hes_spread() -> None:
     weight = ResNet({**SMALL, "widths": (64, 256)}).stages[1][1].conv2.conv.weight
     assert weight.std().item() == pytest.approx(math.sqrt(2 / (64 * 9)), rel=0.03)
@@ -67,6 +95,11 @@ def test_convolutions_start_with_hes_spread() -> None:
         ({"widths": (8, 18)}, "multiples of 4"),
         ({"strides": (1, 3)}, "strides"),
         ({"depths": (), "widths": (), "strides": ()}, "depths"),
+        ({"block": "basic", "groups": 2}, "groups=2 and width_per_group=64 say how wide a bottleneck"),
+        ({"width_per_group": 16}, "width_per_group=16 leaves no channel"),
+        ({"stem": "deep", "stem_width": 5}, "stem_width=5 must be even"),
+        ({"shortcut": "zero_pad", "stem_width": 12}, r"stem_width=12 and widths=\(8, 16\) fall"),
+        ({"shortcut": "none", "zero_init_residual": True}, "gives a network of zeros"),
     ],
 )
 def test_wrong_configs_are_named(values: dict[str, Any], message: str) -> None:
@@ -121,7 +154,7 @@ def test_keys_that_no_table_knows_are_named() -> None:
 def test_conversion_leaves_the_source_alone() -> None:
     state = torchvision_state(SMALL)
     before = dict(state)
-    FORMATS["torchvision"].convert(state, None)
+    FORMATS["torchvision"].convert(state, ResNet(SMALL).config)
     assert state.keys() == before.keys()
     assert all(state[key] is before[key] for key in before)
 
@@ -140,10 +173,16 @@ def test_labels_are_in_the_order_of_the_logits() -> None:
 
 @pytest.mark.registry
 @torch.no_grad()
-def test_real_weights_name_what_is_in_a_photo(photos: Path) -> None:
-    model = ResNet.from_pretrained("resnet50.keras_in1k", mirror=True)
+@pytest.mark.parametrize(
+    ("name", "espresso", "egyptian_cat"), [("resnet50.keras_in1k", 0.99, 0.73), ("resnet18_v2.onnx_in1k", 0.98, 0.58)]
+)
+def test_real_weights_name_what_is_in_a_photo(
+    name: str, espresso: float, egyptian_cat: float, photos: Path, cat: Path
+) -> None:
+    model = ResNet.from_pretrained(name, mirror=True)
     assert model.labels is not None
-    pixels = apply(open_image(photos / "coffee.png"), model.preprocess)
-    probabilities = model(torch.from_numpy(normalise(pixels[None], model.preprocess)))["logits"][0].softmax(0)
-    assert model.labels[int(probabilities.argmax())] == "espresso"
-    assert probabilities.max() > 0.9
+    for photo, label, expected in ((photos / "coffee.png", "espresso", espresso), (cat, "Egyptian cat", egyptian_cat)):
+        pixels = apply(open_image(photo), model.preprocess)
+        probabilities = model(torch.from_numpy(normalise(pixels[None], model.preprocess)))["logits"][0].softmax(0)
+        assert model.labels[int(probabilities.argmax())] == label
+        assert probabilities.max().item() == pytest.approx(expected, abs=0.02)

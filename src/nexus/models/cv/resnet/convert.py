@@ -35,6 +35,31 @@ TORCHVISION: dict[str, str | None] = {
 }
 """torchvision's keys -> ours. timm's are the same."""
 
+DEEP_STEM: dict[str, str | None] = {
+    "conv1.0": "stem.deep.0.conv",
+    "conv1.1": "stem.deep.0.bn",
+    "conv1.3": "stem.deep.1.conv",
+    "conv1.4": "stem.deep.1.bn",
+    "conv1.6": "stem.conv",
+    **TORCHVISION,
+    **{f"layer{s + 1}.{{}}.downsample.1": f"stages.{s}.{{}}.shortcut.conv" for s in STAGES},
+    **{f"layer{s + 1}.{{}}.downsample.2": f"stages.{s}.{{}}.shortcut.bn" for s in STAGES},
+}
+"""Keys of timm's "D" networks -> ours."""
+
+TIMM_V2: dict[str, str | None] = {
+    "stem.conv": "stem.conv",
+    **{f"stem.conv{i + 1}": f"stem.deep.{i}.conv" for i in range(2)},
+    **{f"stem.norm{i + 1}": f"stem.deep.{i}.bn" for i in range(2)},
+    "stem.conv3": "stem.conv",
+    **{f"stages.{{}}.blocks.{{}}.conv{i}": f"stages.{{}}.{{}}.conv{i}" for i in (1, 2, 3)},
+    **{f"stages.{{}}.blocks.{{}}.norm{i}": f"stages.{{}}.{{}}.bn{i}" for i in (1, 2, 3)},
+    "stages.{}.blocks.{}.downsample": "stages.{}.{}.shortcut",
+    "norm": "norm.bn",
+    "head.fc": "head",
+}
+"""Keys of timm's ResNetV2 -> ours."""
+
 BACKBONE: dict[str, str | None] = {
     "embedder.embedder.convolution": "stem.conv",
     "embedder.embedder.normalization": "stem.bn",
@@ -57,9 +82,17 @@ TRANSFORMERS: dict[str, str | None] = {
 KERAS_NORM = {"gamma": "weight", "beta": "bias", "moving_variance": "running_var"}
 
 
-def from_torchvision(state: State, _: Any) -> dict[str, Tensor]:
+def from_torchvision(state: State, config: Any) -> dict[str, Tensor]:
     """Convert torchvision's or timm's ResNet."""
-    return with_batch_counts(rename(state, TORCHVISION))
+    return with_batch_counts(rename(state, DEEP_STEM if config.stem == "deep" else TORCHVISION))
+
+
+def from_timm_v2(state: State, _: Any) -> dict[str, Tensor]:
+    """Convert timm's ResNetV2, whose head is a 1x1 convolution."""
+    renamed = rename(state, TIMM_V2)
+    if "head.weight" in renamed:
+        renamed["head.weight"] = renamed["head.weight"].flatten(1)
+    return with_batch_counts(renamed)
 
 
 def from_transformers(state: State, _: Any) -> dict[str, Tensor]:
@@ -107,11 +140,51 @@ def keras_layers(depths: tuple[int, ...]) -> list[tuple[str, str, str]]:
     ]
 
 
+GLUON_NORM = {"gamma": "weight", "beta": "bias", "running_mean": "running_mean", "running_var": "running_var"}
+
+
+def from_gluon(state: State, config: Any) -> dict[str, Tensor]:
+    """Convert a second version of Gluon's, as the ONNX model zoo has it; the shape of its reshape is no weight."""
+    prefix = next(key for key in state if key.endswith("_conv0_weight") and "stage" not in key).removesuffix(
+        "conv0_weight"
+    )
+    layers = gluon_layers(config)
+    table: dict[str, str | None] = {f"{prefix}{theirs}_weight": f"{ours}.weight" for theirs, ours in layers}
+    for theirs, ours in layers:
+        table |= {f"{prefix}{theirs}_{key}": f"{ours}.{name}" for key, name in GLUON_NORM.items()}
+    table |= {f"{prefix}dense0_weight": "head.weight", f"{prefix}dense0_bias": "head.bias"}
+    weights = {key: tensor for key, tensor in state.items() if not key.startswith("reshape_attr_tensor")}
+    return with_batch_counts(rename(weights, table))
+
+
+def gluon_layers(config: Any) -> list[tuple[str, str]]:
+    """List Gluon's layers, numbered by kind in each stage in the order of construction, and our names.
+
+    A block makes its shortcut last.
+    """
+    names = [("batchnorm0", "stem.input_norm"), ("conv0", "stem.conv"), ("batchnorm1", "stem.bn")]
+    names.append(("batchnorm2", "norm.bn"))
+    inputs = (config.stem_width, *config.widths)
+    layers = range(1, 4 if config.block == "bottleneck" else 3)
+    for s, depth in enumerate(config.depths):
+        counts = {"batchnorm": 0, "conv": 0}
+        for b in range(depth):
+            parts = [(kind, f"{ours}{i}") for i in layers for kind, ours in (("batchnorm", "bn"), ("conv", "conv"))]
+            if b == 0 and (inputs[s] != config.widths[s] or config.strides[s] > 1):
+                parts.append(("conv", "shortcut.conv"))
+            for kind, part in parts:
+                names.append((f"stage{s + 1}_{kind}{counts[kind]}", f"stages.{s}.{b}.{part}"))
+                counts[kind] += 1
+    return names
+
+
 FORMATS = {
     "torchvision": CheckpointFormat("layer1.0.conv1.weight", from_torchvision),
     "transformers": CheckpointFormat("resnet.embedder.embedder.convolution.weight", from_transformers),
     "transformers backbone": CheckpointFormat("embedder.embedder.convolution.weight", from_transformers_backbone),
+    "timm v2": CheckpointFormat("stages.0.blocks.0.norm1.weight", from_timm_v2),
     "keras": CheckpointFormat("res2a_branch2a/kernel", from_keras),
+    "gluon": CheckpointFormat("resnetv22_conv0_weight", from_gluon),
 }
 
 

@@ -1,4 +1,8 @@
-"""ResNet, as in He et al., "Deep Residual Learning for Image Recognition" (arXiv:1512.03385), table 1 and figure 5."""
+"""ResNet, as in He et al., "Deep Residual Learning for Image Recognition" (arXiv:1512.03385), table 1 and figure 5.
+
+The blocks are in `blocks.py`, those of the second version ("Identity Mappings in Deep Residual Networks",
+arXiv:1603.05027) in `preactivation.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.models.base import NexusModule, WeightInitMixin
+from nexus.models.cv.resnet.blocks import BasicBlock, Bottleneck, batch_norm, conv_bn
+from nexus.models.cv.resnet.preactivation import PreactBasicBlock, PreactBottleneck
 from nexus.types import ModelOutput
 
 if TYPE_CHECKING:
@@ -29,14 +35,26 @@ class ResNetConfig(Config):
         depths: blocks in each stage.
         widths: channels that each stage gives.
         strides: stride of each stage, 1 or 2.
-        stem: ``"7x7"``: stride-2 convolution and stride-2 max-pool; ``"3x3"``: one stride-1 convolution, for
-            pictures of 32 pixels (section 4.2).
+        stem: ``"7x7"``: stride-2 convolution and stride-2 max-pool; ``"deep"``: three 3x3 convolutions, the first of
+            stride 2, and the max-pool (the "D" of He et al. 2018, figure 2(b)); ``"3x3"``: one stride-1 convolution,
+            for pictures of 32 pixels (section 4.2).
         stem_width: channels that the stem gives.
+        stem_norm: batch norm and ReLU behind the stem's last convolution; timm's second versions have none there.
+        input_norm: batch norm of the images themselves, as in the second versions of Gluon.
+        shortcut: what is added where a block changes the shape. ``"projection"``: a 1x1 convolution (option B of
+            section 3.3); ``"zero_pad"``: places and channels left out and filled with zeros (option A);
+            ``"avg_pool"``: a 1x1 convolution of 2x2 averages ("D", figure 2(c)); ``"none"``: nothing is added anywhere:
+            the plain networks of section 3.3.
+        groups: of a bottleneck's 3x3 convolution: the cardinality of ResNeXt (Xie et al. 2016).
+        width_per_group: channels of each group, where the stage's width over 4 is 64; twice as many make a wide ResNet
+            (Zagoruyko and Komodakis 2016).
+        preactivation: norm and ReLU before each convolution instead of behind it, and once more behind the last block
+            (version 2).
         bottleneck_stride: which convolution of a bottleneck halves the grid: ``"1x1"``, the first, as in the paper,
             Caffe and Keras ("v1"); ``"3x3"``, as in torchvision, timm and most weights of today ("v1.5").
         bn_eps, bn_momentum: of every batch norm; the momentum is the share of the new batch, as PyTorch counts it.
-        zero_init_residual: start every block as the identity, by a last batch norm of weight zero (Goyal et al. 2017,
-            section 5.1).
+        zero_init_residual: start every block as its shortcut, by a last batch norm of weight zero (Goyal et al. 2017,
+            section 5.1), or, with `preactivation`, a last convolution.
         num_classes: logits of the head; 0 for none.
     """
 
@@ -44,8 +62,14 @@ class ResNetConfig(Config):
     depths: tuple[PositiveInt, ...] = Field((3, 4, 6, 3), min_length=1)
     widths: tuple[PositiveInt, ...] = (256, 512, 1024, 2048)
     strides: tuple[Literal[1, 2], ...] = (1, 2, 2, 2)
-    stem: Literal["7x7", "3x3"] = "7x7"
+    stem: Literal["7x7", "deep", "3x3"] = "7x7"
     stem_width: PositiveInt = 64
+    stem_norm: bool = True
+    input_norm: bool = False
+    shortcut: Literal["projection", "zero_pad", "avg_pool", "none"] = "projection"
+    groups: PositiveInt = 1
+    width_per_group: PositiveInt = 64
+    preactivation: bool = False
     bottleneck_stride: Literal["1x1", "3x3"] = "3x3"
     bn_eps: PositiveFloat = 1e-5
     bn_momentum: PositiveFloat = 0.1
@@ -60,7 +84,34 @@ class ResNetConfig(Config):
             )
         if self.block == "bottleneck" and any(width % 4 for width in self.widths):
             raise ValueError(f"widths={self.widths} must be multiples of 4: a bottleneck works at a quarter of them")
+        if self.block == "basic" and (self.groups, self.width_per_group) != (1, 64):
+            raise ValueError(
+                f"groups={self.groups} and width_per_group={self.width_per_group} say how wide a bottleneck is inside; "
+                "basic blocks have none: leave them out, or use block='bottleneck'"
+            )
+        if self.block == "bottleneck" and not all(self.bottleneck_width(width) for width in self.widths):
+            raise ValueError(f"width_per_group={self.width_per_group} leaves no channel inside widths={self.widths}")
+        if self.stem == "deep" and self.stem_width % 2:
+            raise ValueError(f"stem_width={self.stem_width} must be even: a deep stem begins with half of it")
         return self
+
+    @model_validator(mode="after")
+    def _shortcut_is_possible(self) -> ResNetConfig:
+        if self.shortcut == "zero_pad" and list(self.widths) != sorted((self.stem_width, *self.widths))[1:]:
+            raise ValueError(
+                f"shortcut='zero_pad' adds channels, but stem_width={self.stem_width} and widths={self.widths} fall"
+            )
+        if self.shortcut == "none" and self.zero_init_residual:
+            raise ValueError("zero_init_residual=True with shortcut='none' gives a network of zeros")
+        return self
+
+    def bottleneck_width(self, width: int) -> int:
+        """Channels inside a bottleneck that gives `width`."""
+        return width // 4 * self.width_per_group // 64 * self.groups
+
+    def bottleneck_strides(self, stride: int) -> tuple[int, int]:
+        """Strides of the first two convolutions of a bottleneck."""
+        return (stride, 1) if self.bottleneck_stride == "1x1" else (1, stride)
 
 
 class ResNet(WeightInitMixin, NexusModule):
@@ -80,11 +131,12 @@ class ResNet(WeightInitMixin, NexusModule):
         self.stages = nn.ModuleList(
             stage(c, inputs[s], c.widths[s], c.strides[s], depth) for s, depth in enumerate(c.depths)
         )
+        self.norm = final_norm(c)
         self.head: nn.Module = nn.Linear(c.widths[-1], c.num_classes) if c.num_classes else nn.Identity()
 
         self.init_weights_vision(std=0.01)  # convolutions: He et al. 2015; head: Goyal et al. 2017, section 5.1
         if c.zero_init_residual:
-            last = "conv3.bn.weight" if c.block == "bottleneck" else "conv2.bn.weight"
+            last = f"conv{3 if c.block == 'bottleneck' else 2}" + (".weight" if c.preactivation else ".bn.weight")
             for block in self.blocks:
                 nn.init.zeros_(block.get_parameter(last))
 
@@ -115,6 +167,7 @@ class ResNet(WeightInitMixin, NexusModule):
             if "pyramid" in wanted:
                 pyramid[stride] = x
 
+        x = self.norm(x)
         found = {
             "embeddings": x.mean((2, 3)),  # (B, C)
             "tokens": x.flatten(2).transpose(1, 2),  # (B, HW, C)
@@ -134,67 +187,43 @@ class Stem(nn.Module):
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
-        large = config.stem == "7x7"
-        self.stride = 4 if large else 1
-        self.conv = nn.Conv2d(
-            3, config.stem_width, 7 if large else 3, stride=2 if large else 1, padding=3 if large else 1, bias=False
-        )
-        self.bn = nn.BatchNorm2d(config.stem_width, eps=config.bn_eps, momentum=config.bn_momentum)
-        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if large else nn.Identity()
+        width, small = config.stem_width, config.stem == "3x3"
+        self.stride = 1 if small else 4
+        self.input_norm = batch_norm(config, 3) if config.input_norm else nn.Identity()
+        self.deep = nn.ModuleList()
+        if config.stem == "deep":
+            self.deep.append(conv_bn(config, 3, width // 2, 3, stride=2))
+            self.deep.append(conv_bn(config, width // 2, width // 2, 3))
+            self.conv = nn.Conv2d(width // 2, width, 3, padding=1, bias=False)
+        elif small:
+            self.conv = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        else:
+            self.conv = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn = batch_norm(config, width) if config.stem_norm else nn.Identity()
+        self.act = nn.ReLU() if config.stem_norm else nn.Identity()
+        self.pool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
-        x = F.relu(self.bn(self.conv(x)))
-        pooled: Tensor = self.pool(x)
-        return pooled
+        x = self.input_norm(x)
+        for layer in self.deep:
+            x = F.relu(layer(x))
+        x = self.act(self.bn(self.conv(x)))
+        return self.pool(x)  # type: ignore[no-any-return]
 
 
 def stage(config: ResNetConfig, inputs: int, width: int, stride: int, depth: int) -> nn.Sequential:
     """Blocks of one grid size; the first one changes the grid and the channels."""
-    block = Bottleneck if config.block == "bottleneck" else BasicBlock
+    block: type[nn.Module]
+    if config.preactivation:
+        block = PreactBottleneck if config.block == "bottleneck" else PreactBasicBlock
+    else:
+        block = Bottleneck if config.block == "bottleneck" else BasicBlock
     first = block(config, inputs, width, stride)
     return nn.Sequential(first, *(block(config, width, width, 1) for _ in range(depth - 1)))
 
 
-class BasicBlock(nn.Module):
-    """y = relu(F(x) + x), F two 3x3 convolutions (figure 5, left)."""
-
-    def __init__(self, config: ResNetConfig, inputs: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = conv_bn(config, inputs, width, 3, stride)
-        self.conv2 = conv_bn(config, width, width, 3)
-        self.shortcut = shortcut(config, inputs, width, stride)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
-        residual = F.relu(self.conv1(x))
-        residual = self.conv2(residual)
-        return F.relu(residual + self.shortcut(x))
-
-
-class Bottleneck(nn.Module):
-    """y = relu(F(x) + x), F a 1x1 that narrows, a 3x3, and a 1x1 that widens (figure 5, right)."""
-
-    def __init__(self, config: ResNetConfig, inputs: int, width: int, stride: int) -> None:
-        super().__init__()
-        narrow, early = width // 4, config.bottleneck_stride == "1x1"
-        self.conv1 = conv_bn(config, inputs, narrow, 1, stride if early else 1)
-        self.conv2 = conv_bn(config, narrow, narrow, 3, 1 if early else stride)
-        self.conv3 = conv_bn(config, narrow, width, 1)
-        self.shortcut = shortcut(config, inputs, width, stride)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
-        residual = F.relu(self.conv1(x))
-        residual = F.relu(self.conv2(residual))
-        residual = self.conv3(residual)
-        return F.relu(residual + self.shortcut(x))
-
-
-def shortcut(config: ResNetConfig, inputs: int, width: int, stride: int) -> nn.Module:
-    """The identity, or a 1x1 projection where the shape changes (option B of section 3.3)."""
-    return nn.Identity() if inputs == width and stride == 1 else conv_bn(config, inputs, width, 1, stride)
-
-
-def conv_bn(config: ResNetConfig, inputs: int, width: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """A convolution without bias, and its batch norm."""
-    conv = nn.Conv2d(inputs, width, kernel, stride=stride, padding=kernel // 2, bias=False)
-    bn = nn.BatchNorm2d(width, eps=config.bn_eps, momentum=config.bn_momentum)
-    return nn.Sequential(OrderedDict(conv=conv, bn=bn))
+def final_norm(config: ResNetConfig) -> nn.Module:
+    """What pre-activation leaves to do behind the last block."""
+    if not config.preactivation:
+        return nn.Identity()
+    return nn.Sequential(OrderedDict(bn=batch_norm(config, config.widths[-1]), act=nn.ReLU()))
