@@ -39,4 +39,5 @@ def image_tower(config: Mapping[str, Any]) -> Shapes:
 
 def values(config: Mapping[str, Any]) -> dict[str, Any]:
     sizes = {key: config[key] for key in ("image_size", "patch_size") if key in config}
-    return {**transformer_values(config), **sizes, "intermediate_size": 4 * config["embed_dim"]}
+    hidden = round(config.get("mlp_ratio", 4) * config["embed_dim"])
+    return {**transformer_values(config), **sizes, "intermediate_size": hidden}

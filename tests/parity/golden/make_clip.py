@@ -37,6 +37,17 @@ SIZES = {
 }
 """Our name -> open_clip's and timm's."""
 
+LARGER = {
+    "clip_vitb32.laion2b": "ViT-B-32",
+    "clip_vitb16.datacomp_xl": "ViT-B-16",
+    "clip_vitl14.laion2b": "ViT-L-14",
+    "clip_vitl14.datacomp_xl": "ViT-L-14",
+    "clip_vith14.laion2b": "ViT-H-14",
+    "clip_vitg14.laion2b": "ViT-g-14",
+    "clip_vitbigg14.laion2b": "ViT-bigG-14",
+}
+"""Our name -> open_clip's, of models that were trained with it."""
+
 TEXT: dict[str, Any] = {"context_length": 12, "vocab_size": 60, "width": 64, "heads": 1, "layers": 2}
 
 TINY: dict[str, dict[str, Any]] = {
@@ -71,6 +82,7 @@ def main(checkout: Path, onnx_file: Path) -> None:
         "timm": {"clip_vitb16.image_int8": shapes_of(lambda: timm.create_model(SIZES["clip_vitb16"][1]))},
         "onnx": {"clip_vitb16.image_int8": onnx_shapes(onnx_file)},
     }
+    keys["open_clip"] |= {name: shapes_of(lambda theirs=theirs: open_clip(theirs)) for name, theirs in LARGER.items()}
     keys["small"] = write_outputs(timm, onnx_file)
     write_keys("clip", keys)
 
