@@ -142,6 +142,13 @@ def test_a_narrower_name_takes_the_place_of_the_wider(monkeypatch: pytest.Monkey
     assert "Swin" not in named(advice)
 
 
+def test_without_an_example_the_usual_size_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"vit_a": 5_000_000, "vit_b": 90_000_000, "vit_c": 600_000_000, "vit_d": None}
+    rows = [row(name, parameters=size) for name, size in sizes.items()]
+    monkeypatch.setattr("nexus.commands.recommend_models.rows_of", lambda _: rows)
+    assert nexus.recommend_models("classify").models[0].model == rows[1]
+
+
 def test_a_free_licence_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row("vit_nc", license="CC-BY-NC-4.0", gflops=0.1), row("vit_free", gflops=2.0)]
     monkeypatch.setattr("nexus.commands.recommend_models.rows_of", lambda _: rows)

@@ -20,6 +20,9 @@ __all__ = ["recommend_models"]
 FOR_CONSTRAINT, FOR_DATA, FOR_TASK, AS_ALTERNATIVE = 4, 2, 2, 1
 """Votes of a row: what cannot be changed later counts most."""
 
+USUAL_SIZE = 86.6e6
+"""Parameters of ViT-B, the size in most of the documents' examples: taken where they use no variant of a model."""
+
 CHEAP = frozenset({"realtime", "edge"})
 
 
@@ -158,7 +161,7 @@ def _variant(
         scored = all(row.top1 for row in rows)  # where one has no score, nobody knows whether it is the best
         return max(rows, key=lambda row: (row.top1 or 0) if scored else (row.parameters or 0))
     usual = [row for row in rows if row.name == named.usual]
-    return usual[0] if usual else sorted(rows, key=lambda row: (row.parameters or 0, row.name))[len(rows) // 2]
+    return usual[0] if usual else min(rows, key=lambda row: abs(math.log((row.parameters or math.inf) / USUAL_SIZE)))
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------
