@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from nexus.layers.mlp import SwiGLU as SwiGLU
     from nexus.layers.patch_embed import PatchEmbed as PatchEmbed
     from nexus.layers.patch_embed import as_map as as_map
+    from nexus.layers.patch_merging import PatchMerging as PatchMerging
+    from nexus.layers.patch_merging import side_by_side as side_by_side
     from nexus.layers.pos_embed import resample_positions as resample_positions
+    from nexus.layers.relative_bias import relative_bias as relative_bias
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -36,6 +39,7 @@ __getattr__, __dir__, __all__ = attach(
         "Mlp": ".mlp",
         "Padding": ".conv",
         "PatchEmbed": ".patch_embed",
+        "PatchMerging": ".patch_merging",
         "QuickGELU": ".mlp",
         "SameConv2d": ".conv",
         "SqueezeExcite": ".inverted_residual",
@@ -44,6 +48,8 @@ __getattr__, __dir__, __all__ = attach(
         "conv2d": ".conv",
         "conv_bn": ".conv",
         "linear_rates": ".drop_path",
+        "relative_bias": ".relative_bias",
         "resample_positions": ".pos_embed",
+        "side_by_side": ".patch_merging",
     },
 )

@@ -14,7 +14,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import Attention, DropPath, Mlp, PatchEmbed, linear_rates
+from nexus.layers import Attention, DropPath, Mlp, PatchEmbed, PatchMerging, linear_rates, relative_bias
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -301,7 +301,7 @@ class WindowAttention(Attention):
         Returns:
             Mixed patches (B * windows, M^2, C), and weights (B * windows, heads, M^2, M^2) or None.
         """
-        bias = relative_bias(self.relative_positions(), self.window).to(x.dtype)  # (1, heads, M^2, M^2)
+        bias = relative_bias(self.relative_positions(), (self.window, self.window)).to(x.dtype)  # (1, heads, M^2, M^2)
         if mask is not None:
             bias = (bias + mask).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
         return super().forward(x, return_weights, bias)
@@ -309,27 +309,6 @@ class WindowAttention(Attention):
     def relative_positions(self) -> Float[Tensor, "offsets heads"]:
         """Return the bias of every offset between two patches, ((2 M - 1)^2, heads), row-major from (1 - M, 1 - M)."""
         return self.relative_position_bias_table
-
-
-class PatchMerging(nn.Module):
-    """Join 2x2 patches into one of twice the channels: (B, rows, columns, C) -> (B, rows / 2, columns / 2, 2 C)."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(4 * dim)
-        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
-
-    def forward(self, x: Float[Tensor, "b rows columns c"]) -> Float[Tensor, "b half_rows half_columns c2"]:
-        return self.reduction(self.norm(side_by_side(x)))  # type: ignore[no-any-return]
-
-
-def side_by_side(x: Float[Tensor, "b rows columns c"]) -> Float[Tensor, "b half_rows half_columns c4"]:
-    """Put 2x2 patches side by side, down the columns first, a map of odd sides being padded: (B, R / 2, C / 2, 4 C)."""
-    batch, rows, columns, width = x.shape
-    if rows % 2 or columns % 2:
-        x = F.pad(x, (0, 0, 0, columns % 2, 0, rows % 2))
-    x = x.reshape(batch, x.shape[1] // 2, 2, x.shape[2] // 2, 2, width)
-    return x.permute(0, 1, 3, 4, 2, 5).flatten(3)
 
 
 def cut(x: Float[Tensor, "b rows columns c"], size: int) -> Float[Tensor, "n m c"]:
@@ -344,22 +323,6 @@ def join(windows: Float[Tensor, "n m c"], size: int, shape: Sequence[int]) -> Fl
     batch, rows, columns, width = shape
     x = windows.reshape(batch, rows // size, columns // size, size, size, width).transpose(2, 3)
     return x.reshape(batch, rows, columns, width)
-
-
-def relative_bias(offsets: Float[Tensor, "offsets heads"], size: int) -> Float[Tensor, "1 heads m m"]:
-    """Spread the biases of offsets over pairs of patches.
-
-    Args:
-        offsets: ((2 M - 1)^2, heads); the row (M - 1 + i - k, M - 1 + j - l) is for the query at (i, j) of a window and
-            the key at (k, l).
-        size: side M of a window.
-
-    Returns:
-        (1, heads, M^2, M^2).
-    """
-    square = offsets.T.reshape(-1, 2 * size - 1, 2 * size - 1)
-    pairs = square.unfold(1, size, 1).unfold(2, size, 1)  # (heads, i, j, M - 1 - k, M - 1 - l)
-    return pairs.flip(3, 4).reshape(1, -1, size * size, size * size)
 
 
 def shift_mask(x: Float[Tensor, "b rows columns c"], size: int, shift: int) -> Float[Tensor, "windows 1 m m"]:
