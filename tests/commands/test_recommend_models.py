@@ -134,7 +134,7 @@ def test_no_pictures_are_told_apart_by_words(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_narrower_name_takes_the_place_of_the_wider(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [row("swin_t"), row("swin_l", parameters=200), row("swin_l_22k", parameters=150), row("vit_x")]
+    rows = [row("swin_t"), row("swin_l", gflops=200), row("swin_l_22k", gflops=150), row("vit_x")]
     monkeypatch.setattr("nexus.commands.recommend_models.rows_of", lambda _: rows)
     advice = nexus.recommend_models("classify", accuracy=True)
     assert named(advice)[0] == "Swin-L"

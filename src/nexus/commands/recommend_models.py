@@ -158,8 +158,8 @@ def _variant(
     if constraints & CHEAP:
         return min(rows, key=lambda row: (row.gflops or math.inf, row.name))
     if "accuracy" in constraints:
-        scored = all(row.top1 for row in rows)  # where one has no score, nobody knows whether it is the best
-        return max(rows, key=lambda row: (row.top1 or 0) if scored else (row.parameters or 0))
+        scored = all(row.top1 for row in rows)  # where one has no score, what is computed most is taken for the best
+        return max(rows, key=lambda row: (0 if scored else row.gflops or 0, row.top1 or 0))
     usual = [row for row in rows if row.name == named.usual]
     return usual[0] if usual else min(rows, key=lambda row: abs(math.log((row.parameters or math.inf) / USUAL_SIZE)))
 
