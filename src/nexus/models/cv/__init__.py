@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.dinat import DiNAT as DiNAT
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
     from nexus.models.cv.efficient_net import EfficientNet as EfficientNet
+    from nexus.models.cv.hivit import HiViT as HiViT
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
     from nexus.models.cv.resnet import ResNet as ResNet
@@ -38,6 +39,7 @@ __getattr__, __dir__, __all__ = attach(
         "DiNAT": ".dinat",
         "EfficientNet": ".efficient_net",
         "HybridViT": ".vit_hybrid",
+        "HiViT": ".hivit",
         "InternVL": ".intern_vl",
         "InternViT": ".intern_vl",
         "ResNet": ".resnet",
