@@ -210,7 +210,8 @@ def variant_of_timm(architecture: str, tag: str) -> Variant:
         for candidate in family.variants.values():
             for source in candidate.weights:
                 owner, _, name = source.get("repository", "").partition("/")
-                if owner == "timm":
+                # beside timm's image tower, some of its repositories hold OpenCLIP's pair of towers
+                if owner == "timm" and not source.get("file", "").startswith("open_clip"):
                     found.setdefault(name, candidate)
                     found.setdefault(name.partition(".")[0], candidate)
     for name in (f"{architecture}.{tag}", architecture):

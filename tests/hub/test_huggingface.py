@@ -101,7 +101,7 @@ def test_file_that_another_program_has_fetched(server: Server, monkeypatch: pyte
 
 # -- repositories ------------------------------------------------------------------------------------------------------
 
-CONFIG = {"config.json": b'{"model_type": "tiny"}', "preprocessor_config.json": b"{}"}
+CONFIG = {"config.json": b'{"model_type": "tiny"}', "preprocessor_config.json": b"{}", "processor_config.json": b"{}"}
 
 
 def test_repository_is_fetched_without_its_code(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

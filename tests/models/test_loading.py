@@ -173,6 +173,7 @@ def test_a_folder_of_timm_s_is_loaded(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"architecture": "vit_tinny_patch16_224"}, r"did you mean 'vit_tiny_patch16_224'\?"),
+        ({"architecture": "resnet50_clip"}, "no family has timm's architecture 'resnet50_clip'"),
         ({"pretrained_cfg": {**TIMM["pretrained_cfg"], "crop_mode": "border"}}, "crop_mode = 'border'"),
     ],
 )

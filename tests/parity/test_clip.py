@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import (
     CLIPConfig,
+    CLIPForImageClassification,
     CLIPModel,
     CLIPTokenizer,
     CLIPVisionConfig,
@@ -29,6 +30,7 @@ from nexus.models.cv import CLIP, CLIPResNet, CLIPVision
 from nexus.models.loading import load_converted, load_model
 from nexus.models.tokenizer import Tokenizer, tokenizer_of_variant
 from nexus.registry import variant
+from nexus.transforms.preprocess import PreprocessSpec
 
 IMAGE: dict[str, Any] = {
     "hidden_size": 32,
@@ -154,6 +156,16 @@ def test_image_towers_equal_transformers(size: tuple[int, int], tmp_path: Path) 
 
 
 @torch.no_grad()
+def test_classifier_equals_transformers(tmp_path: Path) -> None:
+    names = {index: f"class {index}" for index in range(7)}
+    config = CLIPConfig(vision_config=IMAGE, text_config=TEXT, id2label=names)
+    theirs, images = randomised(CLIPForImageClassification(config)), torch.randn(2, 3, 32, 32)
+    model = through_folder(theirs, tmp_path)
+    close(model(images)["logits"], theirs(images).logits)
+    assert model.labels == tuple(names.values())
+
+
+@torch.no_grad()
 def test_an_image_tower_takes_its_part_of_a_pair(tmp_path: Path) -> None:
     theirs = pair()
     model = through_folder(theirs, tmp_path)
@@ -161,6 +173,31 @@ def test_an_image_tower_takes_its_part_of_a_pair(tmp_path: Path) -> None:
     load_converted(tower, theirs.state_dict(), "clip", "memory")
     assert tower.digest() == model.image.digest()
     load_converted(CLIP(model.config), theirs.state_dict(), "clip", "memory")
+
+
+@torch.no_grad()
+def test_photographs_against_texts_equal_transformers(theirs: Any, photos: Path, tmp_path: Path) -> None:
+    """From files to numbers: a folder as transformers writes it, with its processor and its tokenizer."""
+    from PIL import Image
+    from transformers import CLIPImageProcessorPil, CLIPProcessor
+
+    from nexus.transforms import preprocess
+
+    processor = CLIPProcessor(image_processor=CLIPImageProcessorPil(), tokenizer=theirs)
+    text = {**TEXT, "vocab_size": 49408, "max_position_embeddings": 77, "eos_token_id": 49407}
+    reference = pair({**IMAGE, "patch_size": 32, "image_size": 224}, text)
+    processor.save_pretrained(tmp_path)
+    model = through_folder(reference, tmp_path)
+    assert model.preprocess == PreprocessSpec.parse(variant("clip_vitb32").preprocess)
+    assert model.tokenizer is not None
+
+    pictures = [Image.open(photos / name).convert("RGB") for name in ("coffee.png", "gibbon.jpg")]
+    sentences = ["a cup of coffee", "a gibbon, sitting in a tree", "wörd " * 100]
+    pixels = np.stack([preprocess.apply(picture, model.preprocess) for picture in pictures])
+    images = torch.from_numpy(preprocess.normalise(pixels, model.preprocess))
+    found = model(images, model.tokenizer(sentences))["logits"]
+    inputs = processor(images=pictures, text=sentences, return_tensors="pt", padding=True, truncation=True)
+    close(found, reference(**inputs).logits_per_image, 1e-3)  # single pixels are rounded otherwise
 
 
 def test_what_cannot_be_translated_is_named(tmp_path: Path) -> None:
@@ -262,7 +299,8 @@ def tokenizer() -> Tokenizer:
 def theirs(tokenizer: Tokenizer) -> Any:
     """Their tokenizer with the same vocabulary, built by their own code from vocabulary and merges."""
     model = tokenizer.description["model"]
-    return CLIPTokenizer(vocab=model["vocab"], merges=[tuple(merge) for merge in model["merges"]])
+    merges = [tuple(merge) for merge in model["merges"]]
+    return CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=77)
 
 
 @pytest.mark.parametrize("text", NASTY)

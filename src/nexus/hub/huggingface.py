@@ -193,7 +193,7 @@ def _wanted(files: list[str], repository: str) -> list[str]:
         weights = [f"{stem}{suffix}"] if f"{stem}{suffix}" in files else [index, *shards] if index in files else []
         if weights:
             tokenizer = next((names for names in TOKENIZERS if set(names) <= set(files)), ())
-            beside = ("preprocessor_config.json", *tokenizer, "tokenizer_config.json")
+            beside = ("preprocessor_config.json", "processor_config.json", *tokenizer, "tokenizer_config.json")
             extra = [name for name in beside if name in files]
             return ["config.json", *extra, *weights]
     raise DownloadError(f"the repository {repository} has neither model.safetensors nor pytorch_model.bin")

@@ -144,13 +144,21 @@ def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule
     except KeyError as error:
         raise ConfigError(f"{folder / 'config.json'} of a {class_name} lacks {error}") from None
     model = load_converted(_build(class_name, config), hub.read_tensors(folder), family.name, str(folder))
-    processor = folder / "preprocessor_config.json"
-    if processor.is_file():
-        model.preprocess = spec_from_huggingface(_read_json(processor))
+    if (processor := _image_processor(folder)) is not None:
+        model.preprocess = spec_from_huggingface(processor)
     names = described.get("id2label") or {}
     if config.get("num_classes") and len(names) == config["num_classes"]:
         model.labels = tuple(names[key] for key in sorted(names, key=int))
     return _with_tokenizer(model, folder)
+
+
+def _image_processor(folder: Path) -> dict[str, Any] | None:
+    """The config of the image processor, in a file of its own or, beside a tokenizer, inside the processor's."""
+    if (folder / "preprocessor_config.json").is_file():
+        return _read_json(folder / "preprocessor_config.json")
+    if (folder / "processor_config.json").is_file():
+        return _read_json(folder / "processor_config.json").get("image_processor")
+    return None
 
 
 def _from_timm(folder: Path, described: Mapping[str, Any]) -> NexusModule:

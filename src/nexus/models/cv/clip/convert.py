@@ -7,11 +7,18 @@ from typing import Any
 
 from torch import Tensor
 
-from nexus.errors import ConfigError
-from nexus.models.conversion import CheckpointFormat, State, fuse, fuse_qkv, rename, square_side
+from nexus.models.conversion import (
+    CheckpointFormat,
+    State,
+    fuse,
+    fuse_qkv,
+    huggingface_classes,
+    rename,
+    square_side,
+)
 from nexus.models.cv.clip.model import CLIPConfig
 
-__all__ = ["FORMATS", "config_from_huggingface"]
+__all__ = ["FORMATS", "class_from_huggingface", "config_from_huggingface"]
 
 TOWERS = {"vision_model": "image", "text_model": "text"}
 
@@ -23,6 +30,7 @@ TRANSFORMERS: dict[str, str | None] = {
     "vision_model.pre_layrnorm": "image.norm_pre",  # their spelling
     "vision_model.post_layernorm": "image.norm",
     "visual_projection": "image.proj",
+    "classifier": "image.head",
     "text_model.embeddings.token_embedding": "text.token_embed",
     "text_model.embeddings.position_embedding.weight": "text.pos_embed",
     "text_model.embeddings.position_ids": None,
@@ -110,7 +118,7 @@ TRANSPOSED = ("visual.proj", "text_projection")
 
 
 def from_transformers(state: State, config: Any) -> dict[str, Tensor]:
-    """Convert `CLIPModel`, `CLIPVisionModelWithProjection` and `CLIPVisionModel`."""
+    """Convert `CLIPModel`, `CLIPVisionModelWithProjection`, `CLIPVisionModel` and `CLIPForImageClassification`."""
     full = {_with_tower(key): tensor for key, tensor in state.items()}
     renamed = rename(full, TRANSFORMERS)
     for tower in TOWERS.values():
@@ -179,30 +187,36 @@ FORMATS = {
 """Layout -> how to recognise and convert it."""
 
 
+def class_from_huggingface(described: Mapping[str, Any]) -> str:
+    """Return the class: transformers' classifier has the image tower alone, under the model type of the pair."""
+    alone = described["model_type"] == "clip_vision_model" or huggingface_classes(described)
+    return "CLIPVision" if alone else "CLIP"
+
+
 def config_from_huggingface(described: Mapping[str, Any]) -> dict[str, Any]:
     """Translate a ``config.json`` of the model types ``clip`` and ``clip_vision_model``.
 
     Raises:
-        ConfigError: a value or a class that our models do not have, named.
+        ConfigError: a value that our models do not have, named.
     """
-    kinds = described.get("architectures") or ["CLIPModel"]
     if described["model_type"] == "clip_vision_model":
-        return vision_config(described, projected=kinds == ["CLIPVisionModelWithProjection"])
-    if kinds != ["CLIPModel"]:
-        raise ConfigError(f"architectures = {kinds} in config.json is not supported; only ['CLIPModel'] is")
+        projected = described.get("architectures") == ["CLIPVisionModelWithProjection"]
+        return vision_config(described) if projected else {**vision_config(described), "projection_dim": 0}
+    image = vision_config(described["vision_config"])
+    if classes := huggingface_classes(described):
+        return {**image, "projection_dim": 0, "pool": "mean", "num_classes": classes}
     space = {"projection_dim": described.get("projection_dim", 512)}
-    image = {**vision_config(described["vision_config"]), **space}
-    return {"image": image, "text": {**text_config(described["text_config"]), **space}}
+    return {"image": {**image, **space}, "text": {**text_config(described["text_config"]), **space}}
 
 
-def vision_config(described: Mapping[str, Any], projected: bool = True) -> dict[str, Any]:
+def vision_config(described: Mapping[str, Any]) -> dict[str, Any]:
     """Translate the config of an image tower; what a file does not say is transformers' default."""
     return {
         **transformer_config(described, {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}),
         "image_size": square_side({"image_size": 224, **described}, "image_size"),
         "patch_size": square_side({"patch_size": 32, **described}, "patch_size"),
         "in_channels": described.get("num_channels", 3),
-        "projection_dim": described.get("projection_dim", 512) if projected else 0,
+        "projection_dim": described.get("projection_dim", 512),
         "attention_dropout": described.get("attention_dropout", 0.0),
     }
 

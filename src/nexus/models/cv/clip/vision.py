@@ -28,11 +28,13 @@ class CLIPVisionConfig(Config):
         patch_size: side of a patch in pixels.
         in_channels: channels of the images.
         num_classes: outputs of a linear head over `embeddings`; 0: no head, and no logits.
+        pool: what `embeddings` are of: the class token after the final norm, or the mean of the last block's patch
+            tokens (transformers' classifier).
         embed_dim: width D of the tokens.
         num_layers: number of blocks.
         num_heads: attention heads per block.
         mlp_ratio: width of the feed-forward layer over D.
-        projection_dim: width of the space shared with the texts; 0: no projection, `embeddings` are the class token.
+        projection_dim: width of the space shared with the texts; 0: no projection.
         activation: of the feed-forward layers; OpenAI's weights want ``"quick_gelu"``, x sigmoid(1.702 x).
         attention_dropout: rate in training.
         layer_norm_eps: added to the variance by the normalisations.
@@ -42,6 +44,7 @@ class CLIPVisionConfig(Config):
     patch_size: PositiveInt = 32
     in_channels: PositiveInt = 3
     num_classes: NonNegativeInt = 0
+    pool: Literal["cls", "mean"] = "cls"
     embed_dim: PositiveInt = 768
     num_layers: PositiveInt = 12
     num_heads: PositiveInt = 12
@@ -63,7 +66,7 @@ class CLIPVisionConfig(Config):
 class CLIPVision(WeightInitMixin, NexusModule):
     """The vision transformer of CLIP.
 
-    `forward` gives `embeddings` (B, projection_dim), the projected class token, not normalised; `tokens` (B, N, D)
+    `forward` gives `embeddings` (B, projection_dim), projected and not of unit length; `tokens` (B, N, D)
     after the final norm; `features`, `pyramid` of one level, `logits` where there is a head, `attentions` if asked for,
     and in `aux` the ``prefix_tokens`` of every block.
     """
@@ -101,10 +104,10 @@ class CLIPVision(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images)
-        x, trace = self.run_blocks(x, wanted)
-        x = self.norm(x)
+        last, trace = self.run_blocks(x, wanted)
+        x = self.norm(last)
         found = encoder_outputs(x, trace, prefix=1, grid=grid, stride=self.config.patch_size)
-        found["embeddings"] = self.proj(x[:, 0])
+        found["embeddings"] = self.proj(x[:, 0] if self.config.pool == "cls" else last[:, 1:].mean(1))
         return self.finish(found, wanted)
 
     def embed(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b tokens d"], tuple[int, int]]:
