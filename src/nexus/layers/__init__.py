@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nexus.layers.conv import SameConv2d as SameConv2d
     from nexus.layers.conv import conv2d as conv2d
     from nexus.layers.conv import conv_bn as conv_bn
+    from nexus.layers.conv import make_divisible as make_divisible
     from nexus.layers.drop_path import DropPath as DropPath
     from nexus.layers.drop_path import linear_rates as linear_rates
     from nexus.layers.inverted_residual import InvertedResidual as InvertedResidual
@@ -48,6 +49,7 @@ __getattr__, __dir__, __all__ = attach(
         "conv2d": ".conv",
         "conv_bn": ".conv",
         "linear_rates": ".drop_path",
+        "make_divisible": ".conv",
         "relative_bias": ".relative_bias",
         "resample_positions": ".pos_embed",
         "side_by_side": ".patch_merging",

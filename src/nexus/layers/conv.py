@@ -11,7 +11,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Padding", "SameConv2d", "conv2d", "conv_bn"]
+__all__ = ["Padding", "SameConv2d", "conv2d", "conv_bn", "make_divisible"]
 
 Padding = Literal["same", "fixed", "symmetric"]
 """Of strided convolutions. ``"same"``: TensorFlow's, by the size of each input, one more at the bottom and right where
@@ -65,3 +65,9 @@ def conv_bn(
     if act is not None:
         layers["act"] = act
     return nn.Sequential(layers)
+
+
+def make_divisible(width: float, divisor: int = 8) -> int:
+    """Round a number of channels to a multiple of `divisor`, but never down by more than a tenth."""
+    rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * width else rounded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -282,6 +283,23 @@ class WeightInitMixin:
         assert isinstance(self, nn.Module)
         for module in self.modules():
             init_layer(module, std)
+
+    def init_weights_mobile(self) -> None:
+        """Initialise every layer as Google's mobile networks (the code of EfficientNet; timm).
+
+        Convolutions: He normal over the fan-out, a depthwise one's being its window. Linear layers: uniform, by their
+        outputs. Biases: 0. Norms are left as they are made: weight 1, bias 0.
+        """
+        assert isinstance(self, nn.Module)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+            elif isinstance(module, nn.Linear):
+                bound = 1 / math.sqrt(module.out_features)
+                nn.init.uniform_(module.weight, -bound, bound)
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def init_layer(module: nn.Module, std: float = 0.02) -> None:

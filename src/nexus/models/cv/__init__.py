@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from nexus.models.cv.hivit import HiViT as HiViT
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
+    from nexus.models.cv.mobilenet import MobileNetV1 as MobileNetV1
+    from nexus.models.cv.mobilenet import MobileNetV2 as MobileNetV2
+    from nexus.models.cv.mobilenet import MobileNetV3 as MobileNetV3
     from nexus.models.cv.resnet import ResNet as ResNet
     from nexus.models.cv.siglip import SigLIP as SigLIP
     from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
@@ -42,6 +45,9 @@ __getattr__, __dir__, __all__ = attach(
         "HiViT": ".hivit",
         "InternVL": ".intern_vl",
         "InternViT": ".intern_vl",
+        "MobileNetV1": ".mobilenet",
+        "MobileNetV2": ".mobilenet",
+        "MobileNetV3": ".mobilenet",
         "ResNet": ".resnet",
         "SigLIP": ".siglip",
         "SigLIPVision": ".siglip",

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import InvertedResidual, Padding, SqueezeExcite, conv2d, conv_bn
+from nexus.layers import InvertedResidual, Padding, SqueezeExcite, conv2d, conv_bn, make_divisible
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -99,9 +99,7 @@ class EfficientNetConfig(Config):
 
     def scaled_width(self, width: int) -> int:
         """Scale a width and round it to the divisor, but never below 0.9 of it."""
-        exact, unit = width * self.width_coefficient, self.width_divisor
-        rounded = max(unit, int(exact + unit / 2) // unit * unit)
-        return rounded + unit if rounded < 0.9 * exact else rounded
+        return make_divisible(width * self.width_coefficient, self.width_divisor)
 
     def scaled_ends(self) -> tuple[int, int]:
         """Return the widths of the stem and of the top."""
@@ -137,8 +135,7 @@ class EfficientNet(WeightInitMixin, NexusModule):
         self.top = layer(c, conv2d(c.scaled_width(c.stages[-1].width), top_width, 1))
         self.dropout = nn.Dropout(c.dropout)
         self.head: nn.Module = nn.Linear(top_width, c.num_classes) if c.num_classes else nn.Identity()
-        for module in self.modules():
-            init_layer(module)
+        self.init_weights_mobile()
 
     def forward(
         self, images: Float[Tensor, "b c h w"], *, outputs: Sequence[str] | None = None, output_attentions: bool = False
@@ -222,19 +219,3 @@ def layer(config: EfficientNetConfig, conv: nn.Conv2d, *, activate: bool = True)
 def activation(config: EfficientNetConfig) -> nn.Module:
     """The activation of the whole network."""
     return nn.ReLU6() if config.activation == "relu6" else nn.SiLU()
-
-
-def init_layer(module: nn.Module) -> None:
-    """Initialise one layer as the authors' code does.
-
-    Convolutions: normal over the fan-out, a depthwise one's being its window (He et al. 2015). Head: uniform over the
-    number of classes. Biases: 0.
-    """
-    if isinstance(module, nn.Conv2d):
-        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
-        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-    elif isinstance(module, nn.Linear):
-        bound = 1 / math.sqrt(module.out_features)
-        nn.init.uniform_(module.weight, -bound, bound)
-    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)
