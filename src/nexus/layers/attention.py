@@ -50,7 +50,24 @@ class Attention(nn.Module):
         Returns:
             Mixed tokens (B, N, D), and weights (B, heads, N, N) whose rows sum to 1, or None.
         """
-        query, key, value = self.project(x)
+        return self.attend(*self.project(x), return_weights, mask)
+
+    def project(self, x: Float[Tensor, "b n d"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return query, key and value, each (B, heads, N, head_dim): what a family with other projections overrides."""
+        batch, length, _ = x.shape
+        qkv = self.qkv(x).reshape(batch, length, 3, self.num_heads, self.head_dim)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return query, key, value
+
+    def attend(
+        self,
+        query: Float[Tensor, "b heads n head_dim"],
+        key: Float[Tensor, "b heads n head_dim"],
+        value: Float[Tensor, "b heads n head_dim"],
+        return_weights: bool = False,
+        mask: Tensor | None = None,
+    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
+        """Mix values by the agreement of queries and keys, put the heads side by side again, and project."""
         rate = self.attention_dropout if self.training else 0.0
         weights = None
         if return_weights:
@@ -59,12 +76,4 @@ class Attention(nn.Module):
             mixed = F.dropout(weights, rate) @ value
         else:
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
-        mixed = mixed.transpose(1, 2).flatten(2)  # heads side by side again
-        return self.dropout(self.proj(mixed)), weights
-
-    def project(self, x: Float[Tensor, "b n d"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return query, key and value, each (B, heads, N, head_dim): what a family with other projections overrides."""
-        batch, length, _ = x.shape
-        qkv = self.qkv(x).reshape(batch, length, 3, self.num_heads, self.head_dim)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        return query, key, value
+        return self.dropout(self.proj(mixed.transpose(1, 2).flatten(2))), weights

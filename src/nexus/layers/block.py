@@ -19,8 +19,7 @@ class Block(nn.Module):
 
     Args:
         norm1: normalisation before the attention.
-        attn: ``(x, return_weights, mask) -> (mixed, weights | None)``, e.g. `nexus.layers.Attention`; without `mask`
-            where the block is never given one.
+        attn: ``(x, return_weights, *context) -> (mixed, weights | None)``, e.g. `nexus.layers.Attention`.
         norm2: normalisation before the feed-forward layer.
         mlp: the feed-forward layer.
         ls1, ls2: what scales the two branches before they are added, e.g. `nexus.layers.LayerScale`; None: nothing.
@@ -44,14 +43,13 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], return_weights: bool = False, mask: Tensor | None = None
+        self, x: Float[Tensor, "b n d"], return_weights: bool = False, *context: Tensor | None
     ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
         """Return tokens (B, N, D) and, if asked for, attention weights (B, heads, N, N).
 
-        `mask` is what the attention takes as such.
+        `context` is what else the attention takes, e.g. a mask.
         """
-        masked = () if mask is None else (mask,)
-        mixed, weights = self.attn(self.norm1(x), return_weights, *masked)
+        mixed, weights = self.attn(self.norm1(x), return_weights, *context)
         x = x + self.drop_path(self.ls1(mixed))
         x = x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
         return x, weights

@@ -43,13 +43,20 @@ class QuickGELU(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """Gated feed-forward layer, w3(silu(w1 x) * w2 x), w1 and w2 stored as one (Shazeer 2020). (..., D) -> (..., D)."""
+    """Gated feed-forward layer, w3(silu(w1 x) * w2 x), w1 and w2 stored as one (Shazeer 2020). (..., D) -> (..., D).
 
-    def __init__(self, dim: int, hidden_dim: int) -> None:
+    Args:
+        dim: width D of the tokens.
+        hidden_dim: width of the product.
+        norm: what normalises the product before w3; by default nothing.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int, *, norm: nn.Module | None = None) -> None:
         super().__init__()
         self.w12 = nn.Linear(dim, 2 * hidden_dim)
+        self.norm = norm or nn.Identity()
         self.w3 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Float[Tensor, "*rest d"]) -> Float[Tensor, "*rest d"]:
         gate, value = self.w12(x).chunk(2, dim=-1)
-        return self.w3(F.silu(gate) * value)  # type: ignore[no-any-return]
+        return self.w3(self.norm(F.silu(gate) * value))  # type: ignore[no-any-return]

@@ -101,19 +101,20 @@ class NexusModule(nn.Module):
             )
         return block(*args)
 
-    def run_blocks(self, x: Tensor, wanted: Collection[str]) -> tuple[Tensor, Trace]:
+    def run_blocks(self, x: Tensor, wanted: Collection[str], *context: Tensor | None) -> tuple[Tensor, Trace]:
         """Run the blocks of a plain transformer, one behind the other.
 
         Args:
             x: tokens (B, P + N, D); each of `blocks` takes them, and whether to return attention weights.
             wanted: the output keys to compute.
+            context: what else each block takes.
 
         Returns:
             The tokens behind the last block, and what `encoder_outputs` makes the other outputs of.
         """
         trace = Trace([], [])
         for block in self.blocks:
-            x, weights = self.run_block(block, x, "attentions" in wanted)
+            x, weights = self.run_block(block, x, "attentions" in wanted, *context)
             if not {"features", "aux"}.isdisjoint(wanted):
                 trace.states.append(x)
             if weights is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.dinat import DiNAT as DiNAT
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
     from nexus.models.cv.efficient_net import EfficientNet as EfficientNet
+    from nexus.models.cv.eva02 import EVA02 as EVA02
     from nexus.models.cv.hivit import HiViT as HiViT
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
@@ -37,14 +38,15 @@ __getattr__, __dir__, __all__ = attach(
         "CLIPVision": ".clip",
         "ConvNeXt": ".convnext",
         "CvT": ".cvt",
-        "DINOv2": ".dinov2",
         "DeiT": ".deit",
         "DiNAT": ".dinat",
+        "DINOv2": ".dinov2",
         "EfficientNet": ".efficient_net",
-        "HybridViT": ".vit_hybrid",
+        "EVA02": ".eva02",
         "HiViT": ".hivit",
-        "InternVL": ".intern_vl",
+        "HybridViT": ".vit_hybrid",
         "InternViT": ".intern_vl",
+        "InternVL": ".intern_vl",
         "MobileNetV1": ".mobilenet",
         "MobileNetV2": ".mobilenet",
         "MobileNetV3": ".mobilenet",

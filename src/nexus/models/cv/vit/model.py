@@ -76,9 +76,9 @@ class VisionTransformerConfig(Config):
 class VisionTransformer(WeightInitMixin, NexusModule):
     """The vision transformer, an encoder with a linear head.
 
-    `forward` gives `embeddings` (B, D) (what the head reads), `tokens` (B, N, D) (not normalised with
-    ``pool="mean_norm"``), `features`, `pyramid` of one level, `logits` where there is a head, `attentions` if asked
-    for, and, where there is a class token, in `aux` the ``prefix_tokens`` of every block.
+    `forward` gives `embeddings` (B, D) (what the head reads), `tokens` (B, N, D), `features`, `pyramid` of one level,
+    `logits` where there is a head, `attentions` if asked for, and, where there is a class token, in `aux` the
+    ``prefix_tokens`` of every block.
     """
 
     Config = VisionTransformerConfig
@@ -113,11 +113,10 @@ class VisionTransformer(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images)
-        x, trace = self.run_blocks(x, wanted)
-        if self.config.pool != "mean_norm":
-            x = self.norm(x)
+        raw, trace = self.run_blocks(x, wanted)
+        x = self.norm(raw)
         found = encoder_outputs(x, trace, prefix=self.num_prefix, grid=grid, stride=self.config.patch_size)
-        found["embeddings"] = self.pool(x)
+        found["embeddings"] = self.pool(raw, x)
         return self.finish(found, wanted)
 
     @property
@@ -135,12 +134,11 @@ class VisionTransformer(WeightInitMixin, NexusModule):
             x = torch.cat([cls.expand(x.shape[0], -1, -1), x], dim=1)
         return self.dropout(x), grid
 
-    def pool(self, x: Float[Tensor, "b tokens d"]) -> Float[Tensor, "b d"]:
-        """Return what the head reads, (B, D), of the tokens (B, P + N, D)."""
-        if self.config.pool == "cls":
-            return x[:, 0]
-        mean = x[:, self.num_prefix :].mean(1)
-        return self.norm(mean) if self.config.pool == "mean_norm" else mean
+    def pool(self, raw: Float[Tensor, "b tokens d"], x: Float[Tensor, "b tokens d"]) -> Float[Tensor, "b d"]:
+        """Return what the head reads, (B, D), of the tokens (B, P + N, D) before and after the last norm."""
+        if self.config.pool == "mean_norm":
+            return self.norm(raw[:, self.num_prefix :].mean(1))  # type: ignore[no-any-return]
+        return x[:, 0] if self.config.pool == "cls" else x[:, self.num_prefix :].mean(1)
 
 
 def build_block(c: VisionTransformerConfig, drop_path: float) -> Block:
