@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.siglip import SigLIP as SigLIP
     from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
     from nexus.models.cv.swin_transformer import SwinTransformer as SwinTransformer
+    from nexus.models.cv.vgg import VGG as VGG
     from nexus.models.cv.vit import VisionTransformer as VisionTransformer
     from nexus.models.cv.vit_hybrid import HybridViT as HybridViT
 
@@ -54,6 +55,7 @@ __getattr__, __dir__, __all__ = attach(
         "SigLIP": ".siglip",
         "SigLIPVision": ".siglip",
         "SwinTransformer": ".swin_transformer",
+        "VGG": ".vgg",
         "VisionTransformer": ".vit",
     },
 )
