@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nexus._lazy import attach
 
 if TYPE_CHECKING:
+    from nexus.commands.captions import captions as captions
     from nexus.commands.classify import classify as classify
     from nexus.commands.cluster import cluster as cluster
     from nexus.commands.copies import copies as copies
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "captions": ".commands.captions",
         "classify": ".commands.classify",
         "cluster": ".commands.cluster",
         "copies": ".commands.copies",

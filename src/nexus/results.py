@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 __all__ = [
     "Array",
+    "Caption",
+    "CaptionedPicture",
+    "CaptionsResult",
     "Classification",
     "Cluster",
     "ClusterResult",
@@ -413,6 +416,11 @@ def _indented(texts: Iterable[str]) -> Iterator[str]:
     return _wrapped(texts, "  ", "      ")
 
 
+def _share(score: float) -> str:
+    """A probability; one too small for two places still shows its size."""
+    return f"{score:.2f}" if score >= 0.005 or score == 0 else f"{score:.0e}"
+
+
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -473,9 +481,16 @@ class IndexResult(Result):
 
 
 class SearchResult(Result):
-    """What one query found, best first."""
+    """What one query found, best first.
+
+    Attributes:
+        query: the picture, or the text.
+        is_text: whether the query is a text.
+        hits: what was found.
+    """
 
     query: Name
+    is_text: bool = False
     hits: tuple[Hit, ...]
 
 
@@ -494,7 +509,8 @@ class SearchReport(Shown):
         """One numbered line per match."""
         said = []
         for result in self.results:
-            said.append(f"Top {len(result.hits)} similar images to {printable(result.query)}:")
+            how = "images for the text" if result.is_text else "similar images to"
+            said.append(f"Top {len(result.hits)} {how} {printable(result.query)}:")
             said += [
                 f"{rank}. {printable(hit.path)} (similarity: {hit.cosine:.4f}, distance: {hit.l2:.4f})"
                 for rank, hit in enumerate(result.hits, 1)
@@ -915,7 +931,7 @@ class ClassifyResult(Shown):
     """Labels of pictures.
 
     Attributes:
-        method: ``"classifier"`` (the model's own head), ``"knn"`` or ``"probe"``.
+        method: ``"classifier"`` (the model's own head), ``"knn"``, ``"probe"`` or ``"zero-shot"`` (labels in words).
         model: what gave the logits or the features.
         classes: the labels there are.
         accuracy: of the examples, each labelled by the others (``knn``) or by folds (``probe``); None without examples.
@@ -931,12 +947,60 @@ class ClassifyResult(Shown):
     def lines(self) -> list[str]:
         """One line per picture, and how far the labels can be trusted."""
         said = [
-            f"{printable(picture.source)}: " + ", ".join(f"{p.label} {p.score:.2f}" for p in picture.predictions)
+            f"{printable(picture.source)}: " + ", ".join(f"{p.label} {_share(p.score)}" for p in picture.predictions)
             for picture in self.pictures
             if picture.predictions
         ]
         if self.accuracy is not None:
             said.append(f"{self.accuracy:.1%} of the examples are labelled right by the other examples ({self.method})")
+        return said + self.written()
+
+
+class Caption(Result):
+    """One text, and how well it describes a picture.
+
+    Attributes:
+        text: as it was given.
+        index: its place among all texts, from 0.
+        cosine: of its vector and the picture's, -1..1.
+        score: its probability, 0..1: among all texts (CLIP), or for itself (SigLIP).
+    """
+
+    text: str
+    index: int
+    cosine: float
+    score: float
+
+
+class CaptionedPicture(Result):
+    """A picture and the texts that describe it best, best first."""
+
+    source: Name
+    captions: tuple[Caption, ...]
+
+
+class CaptionsResult(Shown):
+    """Which texts describe which pictures.
+
+    Attributes:
+        model: what compared them.
+        count: texts that were compared.
+        pictures: in order.
+    """
+
+    model: str
+    count: int
+    pictures: tuple[CaptionedPicture, ...]
+
+    def lines(self) -> list[str]:
+        """For each picture one numbered line per text."""
+        said = []
+        for picture in self.pictures:
+            said.append(f"{printable(picture.source)}, best of {self.count} texts:")
+            said += [
+                f"{rank}. {one.text} (similarity: {one.cosine:.4f}, probability: {_share(one.score)})"
+                for rank, one in enumerate(picture.captions, 1)
+            ]
         return said + self.written()
 
 

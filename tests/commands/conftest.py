@@ -36,6 +36,31 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(model.save_pretrained(tmp_path_factory.mktemp("models") / "tiny"))
 
 
+@pytest.fixture(scope="session")
+def text_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a narrow CLIP with random weights, as transformers writes it: weights, processor and tokenizer."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+    torch.manual_seed(0)
+    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    words = {"vocab_size": len(VOCABULARY), "max_position_embeddings": 24, "eos_token_id": len(VOCABULARY) - 1}
+    config = CLIPConfig(
+        vision_config={**tower, "image_size": 48, "patch_size": 16}, text_config={**tower, **words}, projection_dim=24
+    )
+    folder = tmp_path_factory.mktemp("models") / "clip"
+    CLIPModel(config).save_pretrained(folder)
+    CLIPTokenizer(vocab=VOCABULARY, merges=[]).save_pretrained(folder)
+    size = {"shortest_edge": 48}
+    CLIPImageProcessorPil(size=size, crop_size={"height": 48, "width": 48}).save_pretrained(folder)
+    return str(folder)
+
+
+LETTERS = [letter + end for letter in "abcdefghijklmnopqrstuvwxyz.,'0123456789" for end in ("", "</w>")]
+VOCABULARY = {token: number for number, token in enumerate([*LETTERS, "<|startoftext|>", "<|endoftext|>"])}
+"""Of a tokenizer that merges nothing: each letter is a token, the last one of a word another."""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, photos: Path) -> Path:
     """Seven small photographs, two of them the same and two nearly."""

@@ -119,7 +119,7 @@ def test_classify_by_a_head(folder: Path, tmp_path: Path) -> None:
 
 
 def test_classify_needs_examples_or_a_classifier(folder: Path, model: str) -> None:
-    with pytest.raises(ConfigError, match="say examples="):
+    with pytest.raises(ConfigError, match=r"say labels= .*, examples= "):
         nexus.classify(str(folder))
     with pytest.raises(InputError, match="has no classifier head"):
         nexus.classify(str(folder), model=model)

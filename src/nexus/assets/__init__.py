@@ -1,4 +1,4 @@
-"""Shipped vocabularies, class names and photographs, with their licences."""
+"""Shipped vocabularies, class names, prompt templates and photographs, with their licences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nexus.errors import UnknownNameError, did_you_mean
 
-__all__ = ["PHOTOS", "VOCABULARIES", "load_counts", "load_labels"]
+__all__ = ["PHOTOS", "VOCABULARIES", "load_counts", "load_labels", "load_templates"]
 
 PHOTOS = Path(__file__).parent / "photos"
 """Folder of the photographs that `nexus demo` uses."""
@@ -31,12 +31,17 @@ def load_labels(name: str) -> tuple[str, ...]:
     Raises:
         UnknownNameError: no such list.
     """
-    folder = Path(__file__).parent / "labels"
-    path = folder / f"{name}.json"
-    if not path.is_file():
-        known = [file.stem for file in folder.glob("*.json")]
-        raise UnknownNameError(f"no label list is called {name!r}{did_you_mean(name, known)}")
-    return tuple(json.loads(path.read_text(encoding="utf-8")))
+    return _load_list("labels", name, "label list")
+
+
+@cache
+def load_templates(name: str) -> tuple[str, ...]:
+    """Return a shipped list of prompt templates, ``"imagenet"`` or ``"simple"``: ``{}`` stands for a class.
+
+    Raises:
+        UnknownNameError: no such list.
+    """
+    return _load_list("templates", name, "list of templates")
 
 
 @cache
@@ -47,3 +52,11 @@ def load_counts() -> Mapping[str, Mapping[str, int]]:
     """
     counts: Mapping[str, Mapping[str, int]] = json.loads(COUNTS.read_text(encoding="utf-8"))
     return counts
+
+
+def _load_list(folder: str, name: str, kind: str) -> tuple[str, ...]:
+    path = Path(__file__).parent / folder / f"{name}.json"
+    if not path.is_file():
+        known = [file.stem for file in path.parent.glob("*.json")]
+        raise UnknownNameError(f"no {kind} is called {name!r}{did_you_mean(name, known)}")
+    return tuple(json.loads(path.read_text(encoding="utf-8")))

@@ -136,7 +136,7 @@ def _as_said(parameter: inspect.Parameter, field: Any, is_shared: bool) -> inspe
         name=SHORT.get(parameter.name),
         help=field.description[:1].upper() + field.description[1:],
         negative=None if bool in (annotation, *get_args(annotation)) and parameter.default is not False else (),
-        show_default=parameter.default not in (None, False, parameter.empty),
+        show_default=parameter.default not in (None, False, (), parameter.empty),
     )
     return parameter.replace(annotation=Annotated[annotation, how])
 
@@ -148,6 +148,9 @@ def _textual(annotation: Any) -> Any:
         return _textual(arguments[0])
     if origin in (Union, types.UnionType):
         kept = tuple(dict.fromkeys(_textual(a) for a in arguments))
+        if {str, list[str]} <= set(kept):  # a text or several: as the verb states first
+            other = max((str, list[str]), key=kept.index)
+            kept = tuple(kind for kind in kept if kind != other)
         return Union[kept]  # noqa: UP007  (built at run time)
     if origin is tuple:
         return annotation

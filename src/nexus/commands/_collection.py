@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nexus.commands._options import DEFAULT_MODEL
 from nexus.commands._predictor import Skips, find, open_predictor, refuse_changes, settings, vector_dims
 from nexus.errors import CollectionError, InputError
 
@@ -60,7 +61,9 @@ def existing(out: str | Path) -> Collection | None:
         return None
 
 
-def open_collection(path: str, options: Mapping[str, Any], skips: Skips, root: str | None = None) -> Collection:
+def open_collection(
+    path: str, options: Mapping[str, Any], skips: Skips, root: str | None = None, default: str = DEFAULT_MODEL
+) -> Collection:
     """Open a collection; a folder of pictures is indexed into the cache first, or brought up to date there.
 
     Args:
@@ -68,6 +71,7 @@ def open_collection(path: str, options: Mapping[str, Any], skips: Skips, root: s
         options: the values of `RunOptions`.
         skips: collects pictures that cannot be read.
         root: where the pictures are now, if they were moved.
+        default: the model with which a folder of pictures is indexed where the options name none.
 
     Raises:
         InputError: it is neither.
@@ -86,7 +90,8 @@ def open_collection(path: str, options: Mapping[str, Any], skips: Skips, root: s
     if not folder.is_dir():
         remedy = f"Make one: nexus index FOLDER --out {path}"
         raise InputError(f"{path} is neither a collection nor a folder of pictures. {remedy}")
-    return Collection.open(_index_into_cache(folder, options, skips))
+    model = default if options["model"] is None else options["model"]
+    return Collection.open(_index_into_cache(folder, {**options, "model": model}, skips))
 
 
 def predictor_for(collection: Collection, options: Mapping[str, Any]) -> Predictor:

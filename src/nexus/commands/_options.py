@@ -10,9 +10,12 @@ from typing_extensions import TypedDict
 
 from nexus.results import Progress
 
-__all__ = ["DEFAULT_MODEL", "RunOptions"]
+__all__ = ["DEFAULT_MODEL", "DEFAULT_TEXT_MODEL", "RunOptions"]
 
 DEFAULT_MODEL = "dinov2_vits14"
+
+DEFAULT_TEXT_MODEL = "clip_vitb16"
+"""Where pictures are compared with texts: the smallest download of good accuracy, with its tokenizer shipped."""
 
 
 class RunOptions(TypedDict, total=False):
@@ -23,7 +26,7 @@ class RunOptions(TypedDict, total=False):
         Field(
             default=None,
             description="A name (`nexus models`), a model folder, a predictor or a module; by default "
-            f"{DEFAULT_MODEL}, or what the collection was made with.",
+            f"{DEFAULT_MODEL} ({DEFAULT_TEXT_MODEL} for texts), or what the collection was made with.",
         ),
     ]
     engine: Annotated[

@@ -1,7 +1,8 @@
-"""``nexus classify``: labels from a few examples, or from a classifier's own head."""
+"""``nexus classify``: labels in words, from a few examples, or from a classifier's own head."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import Unpack
 
-from nexus.commands._options import RunOptions
+from nexus.commands._options import DEFAULT_TEXT_MODEL, RunOptions
 from nexus.commands._predictor import Skips, embed_all, find, name_of, open_predictor, vectors
+from nexus.commands._texts import lines_of
 from nexus.commands._verb import verb
 from nexus.errors import ConfigError, InputError
 from nexus.results import Classification, ClassifyResult, Prediction, Skipped
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nexus.engines.predictor import Predictor
-    from nexus.evaluation import FeatureClassifier
+    from nexus.evaluation import FeatureClassifier, ZeroShotClassifier
 
 __all__ = ["classify"]
 
@@ -28,6 +30,8 @@ __all__ = ["classify"]
 def classify(
     source: Any,
     *,
+    labels: str | Sequence[str] | None = None,
+    templates: str | Sequence[str] | None = None,
     examples: str | None = None,
     method: Literal["knn", "probe"] = "knn",
     k: Annotated[int, Field(ge=1)] = 20,
@@ -36,13 +40,17 @@ def classify(
     page: str | None = None,
     **options: Unpack[RunOptions],
 ) -> ClassifyResult:
-    """Label pictures from a few examples, or with a classifier.
+    """Label pictures by words, by a few examples, or with a classifier.
 
+    With `labels`, pictures are compared with these words, by a model that reads text (`nexus models --task zero-shot`).
     With `examples`, a folder that holds one folder of pictures per class, the features of those are what pictures are
-    compared with. Without, `model` must name a classifier, e.g. ``efficientnet_lite0``.
+    compared with. With neither, `model` must name a classifier, e.g. ``efficientnet_lite0``.
 
     Args:
         source: pictures, or folders of them.
+        labels: what the classes are called, e.g. ``a cat,a dog``, or a text file with one per line.
+        templates: a sentence with ``{}`` in the label's place (by default ``a photo of a {}.``), ``none`` for the label
+            alone, or a set of sentences: ``simple``, 7 of them, or ``imagenet``, 80.
         examples: a folder with one folder of example pictures per class.
         method: ``knn``, a vote of the nearest examples; ``probe``, a linear layer trained on them.
         k: how many examples vote.
@@ -54,14 +62,25 @@ def classify(
         The most likely classes of each picture, and with examples how well these predict each other.
 
     Raises:
-        ConfigError: neither examples nor a classifier.
-        InputError: no picture can be read, or fewer than two classes have examples.
+        ConfigError: neither labels, examples nor a classifier, both of the first two, or labels that cannot be.
+        InputError: no picture can be read, fewer than two classes have examples, or the model reads no text.
     """
     skips = Skips(options["strict"])
-    if examples is None and options["model"] is None:
-        raise ConfigError("say examples= (a folder with one folder of pictures per class) or model= (a classifier)")
+    if labels is not None and examples is not None:
+        raise ConfigError("say labels= or examples=, not both")
+    if templates is not None and labels is None:
+        raise ConfigError("templates stand around labels; say labels= too")
+    if labels is None and examples is None and options["model"] is None:
+        raise ConfigError(
+            "say labels= (what the classes are called), examples= (a folder with one folder of pictures per class) or "
+            "model= (a classifier)"
+        )
+    if labels is not None and options["model"] is None:
+        options = {**options, "model": DEFAULT_TEXT_MODEL}
     predictor = open_predictor(options)
-    if examples is None:
+    if labels is not None:
+        result = _by_labels(predictor, source, _split(labels), templates, top_k, skips, options)
+    elif examples is None:
         result = _by_head(predictor, source, top_k, skips, options)
     else:
         result = _by_examples(predictor, source, examples, method, k, top_k, skips, options)
@@ -84,6 +103,31 @@ def _by_head(predictor: Predictor, source: Any, top_k: int, skips: Skips, option
     return ClassifyResult(method="classifier", model=predictor.name, classes=classes, accuracy=None, pictures=read)
 
 
+def _split(labels: str | Sequence[str]) -> list[str]:
+    """Labels as a list: those of a file, or what stands between commas."""
+    if not isinstance(labels, str):
+        return list(labels)
+    return lines_of(labels) if os.path.isfile(labels) else labels.split(",")
+
+
+def _by_labels(
+    predictor: Predictor,
+    source: Any,
+    labels: Sequence[str],
+    templates: str | Sequence[str] | None,
+    top_k: int,
+    skips: Skips,
+    options: Mapping[str, Any],
+) -> ClassifyResult:
+    from nexus.evaluation import ZeroShotClassifier
+
+    classifier = ZeroShotClassifier(predictor, labels, templates, progress=options["progress"])
+    labelled = _label(predictor, classifier, source, top_k, skips, options)
+    return ClassifyResult(
+        method="zero-shot", model=predictor.name, classes=classifier.classes, accuracy=None, pictures=labelled
+    )
+
+
 def _by_examples(
     predictor: Predictor,
     source: Any,
@@ -99,6 +143,22 @@ def _by_examples(
     labels, known = _read_examples(predictor, examples, skips, options)
     build = (lambda: KNNClassifier(k)) if method == "knn" else LinearProbe
     classifier = build().fit(known, labels)
+    labelled = _label(predictor, classifier, source, top_k, skips, options)
+    accuracy = cross_validate(build, known, labels)
+    return ClassifyResult(
+        method=method, model=predictor.name, classes=classifier.classes, accuracy=accuracy, pictures=labelled
+    )
+
+
+def _label(
+    predictor: Predictor,
+    classifier: FeatureClassifier | ZeroShotClassifier,
+    source: Any,
+    top_k: int,
+    skips: Skips,
+    options: Mapping[str, Any],
+) -> tuple[Classification, ...]:
+    """Ask a classifier on features for every picture."""
     pictures = list(find(source, skips))
     labelled: list[Classification] = []
     for batch, block in vectors(predictor, pictures, "cls", None, total=len(pictures), progress=options["progress"]):
@@ -108,13 +168,7 @@ def _by_examples(
             labelled += _predictions(classifier, names, block, top_k)
     if not labelled:
         raise skips.nothing("no picture", source)
-    return ClassifyResult(
-        method=method,
-        model=predictor.name,
-        classes=classifier.classes,
-        accuracy=cross_validate(build, known, labels),
-        pictures=tuple(labelled),
-    )
+    return tuple(labelled)
 
 
 def _read_examples(
@@ -132,7 +186,7 @@ def _read_examples(
 
 
 def _predictions(
-    classifier: FeatureClassifier, names: Sequence[str], block: np.ndarray, top_k: int
+    classifier: FeatureClassifier | ZeroShotClassifier, names: Sequence[str], block: np.ndarray, top_k: int
 ) -> list[Classification]:
     labelled = []
     for name, row in zip(names, classifier.probabilities(block), strict=True):

@@ -1,18 +1,25 @@
-"""``nexus search``: the pictures most like a picture."""
+"""``nexus search``: the pictures most like a picture, or a text."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
 from nexus.commands._collection import open_collection, predictor_for
-from nexus.commands._options import RunOptions
+from nexus.commands._options import DEFAULT_MODEL, DEFAULT_TEXT_MODEL, RunOptions
 from nexus.commands._predictor import Skips, embed_all, find, name_of
 from nexus.commands._verb import verb
-from nexus.errors import InputError
+from nexus.errors import ConfigError, InputError
 from nexus.results import SearchReport, SearchResult
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nexus.engines.predictor import Predictor
+    from nexus.retrieval.collection import Collection
 
 __all__ = ["search"]
 
@@ -20,8 +27,9 @@ __all__ = ["search"]
 @verb
 def search(
     collection: str,
-    queries: Any,
+    queries: Any = None,
     *,
+    text: Sequence[str] | str = (),
     k: int = 5,
     region: tuple[int, int, int, int] | None = None,
     within: str | None = None,
@@ -30,11 +38,13 @@ def search(
     root: str | None = None,
     **options: Unpack[RunOptions],
 ) -> SearchReport:
-    """Find the pictures most like a picture.
+    """Find the pictures most like a picture, or a text.
 
     Args:
         collection: a ``.nexus`` folder, or a folder of pictures (indexed into the cache on the fly).
         queries: the picture or pictures to look for.
+        text: what to look for in words, e.g. ``a red bus``; say it once per text. The collection must have been made
+            with a model that reads text (`nexus models --task zero-shot`).
         k: how many to find for each.
         region: x y width height in pixels of the upright query: look for this part of it only.
         within: find only below this folder, or only paths that match this pattern, relative to the collection's root.
@@ -43,27 +53,69 @@ def search(
         root: where the collection's pictures are now, if they were moved.
 
     Returns:
-        The best matches of each query, best first, with cosine similarity and L2 distance of the features.
+        The best matches of each query, best first, pictures before texts, with cosine similarity and L2 distance of
+        the features.
 
     Raises:
-        InputError: no query can be read.
+        ConfigError: neither a picture nor a text to look for.
+        InputError: no query can be read, or the collection's model reads no text.
         CollectionError: the collection cannot be opened, or was made with other weights.
     """
-    skips = Skips(options["strict"])
-    opened = open_collection(collection, options, skips, root)
+    skips, texts = Skips(options["strict"]), [text] if isinstance(text, str) else list(text)
+    if queries is None and not texts:
+        raise ConfigError("say what to look for: a picture, or text= (a few words)")
+    if queries is None and region:
+        raise ConfigError("region is a part of a picture: say of which")
+    default = DEFAULT_TEXT_MODEL if texts else DEFAULT_MODEL
+    opened = open_collection(collection, options, skips, root, default)
     predictor = predictor_for(opened, options)
-    pictures = [(name_of(picture, n), picture) for n, picture in enumerate(find(queries, skips))]
-    if region:
-        pictures = [(name, _cut(picture, region)) for name, picture in pictures]
-    names, vectors = embed_all(predictor, pictures, opened.identity.pooling, opened.identity.layer, skips)
-    if not names:
-        raise skips.nothing("no query", queries)
-    found = opened.hits(opened.search(vectors, k, within=within))
-    results = [SearchResult(query=name, hits=tuple(hits)) for name, hits in zip(names, found, strict=True)]
+    results = []
+    if queries is not None:
+        pictures = [(name_of(picture, n), picture) for n, picture in enumerate(find(queries, skips))]
+        if region:
+            pictures = [(name, _cut(picture, region)) for name, picture in pictures]
+        names, vectors = embed_all(predictor, pictures, opened.identity.pooling, opened.identity.layer, skips)
+        if not names:
+            raise skips.nothing("no query", queries)
+        results += _look_for(opened, names, vectors, k, within, is_text=False)
+    if texts:
+        results += _look_for(opened, texts, _read(opened, predictor, texts), k, within, is_text=True)
     report = SearchReport(collection=collection, results=tuple(results), sheet=sheet, page=page, skipped=tuple(skips))
     if sheet or page:
         _draw(report)
     return report
+
+
+def _look_for(
+    opened: Collection, names: Sequence[str], vectors: np.ndarray, k: int, within: str | None, *, is_text: bool
+) -> list[SearchResult]:
+    found = opened.hits(opened.search(vectors, k, within=within))
+    return [
+        SearchResult(query=name, is_text=is_text, hits=tuple(hits)) for name, hits in zip(names, found, strict=True)
+    ]
+
+
+def _read(opened: Collection, predictor: Predictor, texts: Sequence[str]) -> np.ndarray:
+    """Vectors of texts, if they can be compared with those of the collection.
+
+    Raises:
+        InputError: they cannot.
+    """
+    again = f"Index the pictures again: nexus index FOLDER --out NEW.nexus --model {DEFAULT_TEXT_MODEL}"
+    if not predictor.reads_text:
+        raise InputError(
+            f"{opened.folder} was made with {predictor.name}, which reads no text. {again}, or with another model that "
+            "`nexus models --task zero-shot` lists"
+        )
+    if (opened.identity.pooling, opened.identity.layer) != ("cls", None):
+        layer = "" if opened.identity.layer is None else f" of layer {opened.identity.layer}"
+        raise InputError(
+            f"{opened.folder} holds {opened.identity.pooling!r} features{layer}, with which texts cannot be compared. "
+            f"{again}, and leave out pooling and layer"
+        )
+    if "" in (stripped := [text.strip() for text in texts]):
+        raise InputError(f"text number {stripped.index('') + 1} is empty")
+    return predictor.embed_text(stripped)
 
 
 def _cut(picture: Any, region: tuple[int, int, int, int]) -> Any:
@@ -86,11 +138,11 @@ def _cut(picture: Any, region: tuple[int, int, int, int]) -> Any:
 def _draw(report: SearchReport) -> None:
     from nexus.commands._sheet import draw, row, tile
 
-    rows = [
-        row(
-            os.path.basename(result.query),
-            [tile(result.query, badge="query"), *(tile(hit.path, f"{hit.cosine:.3f}") for hit in result.hits)],
-        )
-        for result in report.results
-    ]
+    rows = []
+    for result in report.results:
+        tiles = [tile(hit.path, f"{hit.cosine:.3f}") for hit in result.hits]
+        if result.is_text:
+            rows.append(row(f"“{result.query}”", tiles))
+        else:
+            rows.append(row(os.path.basename(result.query), [tile(result.query, badge="query"), *tiles]))
     draw(rows, report.sheet, report.page, title=f"search {report.collection}")

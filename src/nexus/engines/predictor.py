@@ -21,11 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nexus import registry
 from nexus._system import usable_cores
+from nexus.assets import load_counts
 from nexus.engines.auto import Choice, Runner, Selector
 from nexus.engines.base import Outputs
 from nexus.errors import ConfigError, InputError
 from nexus.models.base import NexusModule
+from nexus.models.image_text import ImageTextModule
 from nexus.models.loading import load_model
 from nexus.results import Classification, Embeddings, Prediction, Progress, ProgressEvent, Skipped
 from nexus.transforms.decode import Decoded, Decoder
@@ -272,6 +275,43 @@ class Predictor:
             engine=self.engine_name,
         )
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether `embed_text` can be called: the model has a text tower."""
+        return isinstance(self.model, ImageTextModule)
+
+    def embed_text(self, texts: str | Sequence[str], *, progress: Progress | None = None) -> np.ndarray:
+        """Return one vector per text, in the space of the images' own vectors (`embed` with pooling ``"cls"``).
+
+        Args:
+            texts: one text, or K of them.
+            progress: called after every batch.
+
+        Returns:
+            (K, D) float32, not normalised.
+
+        Raises:
+            InputError: the model reads no text or has no tokenizer, or something is not a text.
+            MissingDependencyError: `tokenizers` is not installed.
+        """
+        if not isinstance(self.model, ImageTextModule):
+            raise InputError(f"{self.name} reads no text. Take a model that does: {models_that_read_text()}")
+        if self.model.tokenizer is None:
+            raise InputError(
+                f"{self.name} has no tokenizer: put its tokenizer.json (or spiece.model, or vocab.json and merges.txt) "
+                "into the model's folder, or set model.tokenizer"
+            )
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        blocks = []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            tokens = self.model.tokenizer(texts[start : start + TEXTS_AT_ONCE])
+            with torch.inference_mode():
+                blocks.append(self.model.encode_text(tokens.to(self.device)).float().cpu().numpy())
+            if progress is not None:
+                done = min(start + TEXTS_AT_ONCE, len(texts))
+                progress(ProgressEvent(stage="read texts", done=done, total=len(texts), unit="texts"))
+        return np.concatenate(blocks) if blocks else np.zeros((0, 0), np.float32)
+
     def classify(
         self,
         images: ImageLike | Iterable[ImageLike],
@@ -296,11 +336,17 @@ class Predictor:
         """
         if top_k < 1:
             raise ConfigError(f"top_k = {top_k}: must be at least 1")
+        if self.reads_text:
+            raise InputError(
+                f"{self.name} has no classifier head, but it reads text: say what the classes are called (`nexus "
+                "classify SRC --labels 'a cat,a dog'`, nexus.evaluation.ZeroShotClassifier)"
+            )
         if isinstance(getattr(self.model, "head", None), nn.Identity):
             raise InputError(
                 f"{self.name} has no classifier head, so it gives no logits. Give it labelled examples "
-                "(`nexus classify SRC --examples FOLDER`), take a model with one (`nexus models`), or set and train "
-                "model.head = torch.nn.Linear(...)"
+                "(`nexus classify SRC --examples FOLDER`), take a model with one (`nexus models --task classify`), say "
+                "the classes in words (`nexus classify SRC --labels 'a cat,a dog'`), or set and train model.head = "
+                "torch.nn.Linear(...)"
             )
         results: dict[int, Classification] = {}
         for batch in self.stream(images, ("logits",), progress=progress, total=total, stage="classify"):
@@ -339,6 +385,9 @@ class Predictor:
 
 IMAGES_PER_WORKER = 8
 """Starting a process takes as long as decoding about that many."""
+
+TEXTS_AT_ONCE = 256
+"""Texts per forward pass of a text tower."""
 
 IN_FLIGHT = 2
 """Batches between decoder and caller: one in the model, one ready to follow it."""
@@ -396,6 +445,21 @@ def default_workers(device: torch.device) -> int:
     """
     cores = usable_cores()
     return min(cores, max(2, cores // 2)) if device.type == "cpu" else cores
+
+
+def models_that_read_text() -> str:
+    """Name models with a text tower: the smallest of each family, and how to list them all."""
+    counts = load_counts()
+
+    def size(name: str) -> int:
+        return counts.get(name, {}).get("parameters", 0)
+
+    readers = [
+        [name for name, variant in family.variants.items() if "zero-shot" in variant.tasks]
+        for family in registry.families().values()
+    ]
+    smallest = sorted((min(names, key=size) for names in readers if names), key=size)
+    return f"{', '.join(smallest)}, ... (`nexus models --task zero-shot` lists them)"
 
 
 def output_path(pooling: str, layer: int | None) -> str:

@@ -1,4 +1,4 @@
-"""What features are worth: classifiers on top of them that learn in seconds."""
+"""What features are worth: classifiers on top of them that learn in seconds, or only need to be told the names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nexus.evaluation.cross_validation import cross_validate as cross_validate
     from nexus.evaluation.knn import KNNClassifier as KNNClassifier
     from nexus.evaluation.linear_probe import LinearProbe as LinearProbe
+    from nexus.evaluation.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -19,6 +20,7 @@ __getattr__, __dir__, __all__ = attach(
         "FeatureClassifier": ".classifier",
         "KNNClassifier": ".knn",
         "LinearProbe": ".linear_probe",
+        "ZeroShotClassifier": ".zero_shot",
         "cross_validate": ".cross_validation",
         "load_classifier": ".classifier",
     },

@@ -32,8 +32,8 @@ def described_by_pieces(content: bytes, source: str) -> dict[str, Any]:
     """Describe SigLIP's tokenizer, from its ``spiece.model``, as a ``tokenizer.json`` does.
 
     Texts are lower-cased, lose their ASCII punctuation and repeated spaces (`canonicalize_text` of google-research/
-    big_vision), are normalised as the file says, cut into pieces by a unigram model and ended by ``</s>``. As
-    `transformers.SiglipTokenizer` has it.
+    big_vision), are normalised as the file says, cut into pieces by a unigram model, and ended and padded by ``</s>``.
+    As `transformers.SiglipTokenizer` has it.
 
     Args:
         content: of the file.
@@ -55,6 +55,7 @@ def described_by_pieces(content: bytes, source: str) -> dict[str, Any]:
     flags = {"single_word": False, "lstrip": True, "rstrip": True, "normalized": False, "special": True}
     return {
         "version": "1.0",
+        "padding": {"pad_token": END},
         "added_tokens": [
             {"id": number, "content": pieces[number][0], **flags} for number in sorted({unknown, numbers[END]})
         ],
