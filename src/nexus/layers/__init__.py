@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nexus.layers.patch_merging import PatchMerging as PatchMerging
     from nexus.layers.patch_merging import side_by_side as side_by_side
     from nexus.layers.pos_embed import resample_positions as resample_positions
-    from nexus.layers.relative_bias import relative_bias as relative_bias
+    from nexus.layers.relative_position import relative_bias as relative_bias
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -50,7 +50,7 @@ __getattr__, __dir__, __all__ = attach(
         "conv_bn": ".conv",
         "linear_rates": ".drop_path",
         "make_divisible": ".conv",
-        "relative_bias": ".relative_bias",
+        "relative_bias": ".relative_position",
         "resample_positions": ".pos_embed",
         "side_by_side": ".patch_merging",
     },
