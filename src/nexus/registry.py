@@ -230,7 +230,9 @@ def model_class(class_name: str) -> type[Any]:
         UnknownNameError: no family has it.
     """
     family, _ = family_of(class_name=class_name)
-    return getattr(importlib.import_module(f"{family.package}.model"), class_name)  # type: ignore[no-any-return]
+    package = importlib.import_module(family.package)  # exports its classes, whichever file they are in
+    owner = package if hasattr(package, class_name) else importlib.import_module(f"{family.package}.model")
+    return getattr(owner, class_name)  # type: ignore[no-any-return]
 
 
 def converter(family: str) -> ModuleType:

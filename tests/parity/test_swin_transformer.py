@@ -9,13 +9,20 @@ import pytest
 import torch
 from _transformers import randomised, through_folder
 from golden.formula import formula_images, formula_state, read_keys
-from golden.make_swin import IMAGES, TINY
+from golden.make_swin import GROWN, IMAGES, TINY, tiny
 from safetensors.torch import load_file
-from transformers import SwinConfig, SwinForImageClassification, SwinModel
+from transformers import (
+    SwinConfig,
+    SwinForImageClassification,
+    SwinModel,
+    Swinv2Config,
+    Swinv2ForImageClassification,
+    Swinv2Model,
+)
 
 from nexus.errors import ConfigError
 from nexus.models.base import NexusModule
-from nexus.models.cv import SwinTransformer
+from nexus.models.cv import SwinTransformer, SwinTransformerV2
 from nexus.models.loading import load_converted, load_model
 
 GOLDEN = load_file(Path(__file__).parent / "golden" / "swin_transformer_outputs.safetensors")
@@ -65,10 +72,32 @@ def test_equals_transformers(
     assert_equal_stages(through_folder(theirs, tmp_path), theirs, torch.randn(3, 3, *size))
 
 
+@pytest.mark.parametrize("size", [*SIZES, (32, 64)])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**SMALL, "pretrained_window_sizes": [3, 2]},
+        {**LARGER, "qkv_bias": False, "image_size": 48},
+        {**SMALL, "window_size": 6},  # more than the last stage has
+    ],
+)
 @torch.no_grad()
-def test_classifier_equals_transformers(tmp_path: Path) -> None:
+def test_v2_equals_transformers(changes: dict[str, Any], size: tuple[int, int], tmp_path: Path) -> None:
+    theirs = randomised(Swinv2Model(Swinv2Config(**changes)))
+    model = through_folder(theirs, tmp_path)
+    assert isinstance(model, SwinTransformerV2)
+    images = torch.randn(3, 3, *size)
+    assert_equal_stages(model, theirs, images)
+
+
+@pytest.mark.parametrize(
+    ("config_class", "model_class"),
+    [(SwinConfig, SwinForImageClassification), (Swinv2Config, Swinv2ForImageClassification)],
+)
+@torch.no_grad()
+def test_classifier_equals_transformers(config_class: Any, model_class: Any, tmp_path: Path) -> None:
     names = {index: f"class {index}" for index in range(7)}
-    theirs = randomised(SwinForImageClassification(SwinConfig(**SMALL, num_labels=7, id2label=names)))
+    theirs = randomised(model_class(config_class(**SMALL, num_labels=7, id2label=names)))
     model = through_folder(theirs, tmp_path, max_shard_size="40KB")
     assert (tmp_path / "model.safetensors.index.json").is_file()
     for size in SIZES[:2]:
@@ -95,27 +124,40 @@ def test_what_cannot_be_translated_is_named(tmp_path: Path) -> None:
 # -- golden files of `golden/make_swin.py` -----------------------------------------------------------------------------
 
 
-def from_formula(library: str, name: str, **changes: Any) -> NexusModule:
+def from_formula(library: str, name: str, v2: bool = False, **changes: Any) -> NexusModule:
     """Our model with the weights that the generator gave the other one, through the converter."""
-    state = formula_state(read_keys("swin_transformer")[library][name])
-    model = SwinTransformer({"window_size": 4, **TINY[name], **changes})
+    state = formula_state(read_keys("swin_transformer")[library][tiny(name, v2)])
+    config = {"window_size": 4, "image_size": None, **TINY[name], **changes}
+    model = SwinTransformerV2(config) if v2 else SwinTransformer(config)
     return load_converted(model, state, "swin_transformer", library).eval()
 
 
 @pytest.mark.parametrize(
     ("library", "label"), [("timm", "even"), ("microsoft", "even"), *(("torchvision", label) for label in IMAGES)]
 )
+@pytest.mark.parametrize("v2", [False, True])
 @pytest.mark.parametrize("name", TINY)
 @torch.no_grad()
-def test_equals_golden(library: str, name: str, label: str) -> None:
-    found = from_formula(library, name)(formula_images(IMAGES[label]))["logits"]
-    torch.testing.assert_close(found, GOLDEN[f"{library}.{name}.{label}"], atol=1e-5, rtol=1e-5)
+def test_equals_golden(library: str, name: str, v2: bool, label: str) -> None:
+    found = from_formula(library, name, v2)(formula_images(IMAGES[label]))["logits"]
+    torch.testing.assert_close(found, GOLDEN[f"{library}.{tiny(name, v2)}.{label}"], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("v2", [False, True])
 @torch.no_grad()
-def test_windows_laid_out_for_a_size_equal_timm() -> None:
-    """The second stage is one window at 32 pixels, so it does not shift at 64x96 either."""
-    expected, images = GOLDEN["timm.small.one_window"], formula_images(IMAGES["wide"])
-    found = from_formula("timm", "small", image_size=32)(images)["logits"]
+def test_windows_laid_out_for_a_size_equal_timm(v2: bool) -> None:
+    """The second stage is one window at 32 pixels, so it does not shift for larger images either."""
+    expected, images = GOLDEN[f"timm.{tiny('small', v2)}.one_window"], formula_images(IMAGES["wide"])
+    found = from_formula("timm", "small", v2, image_size=32)(images)["logits"]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-    assert not torch.allclose(from_formula("timm", "small")(images)["logits"], expected, atol=1e-3)
+    assert not torch.allclose(from_formula("timm", "small", v2)(images)["logits"], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("library", ["timm", "microsoft"])
+@torch.no_grad()
+def test_windows_grown_after_pre_training_equal_golden(library: str) -> None:
+    images = formula_images(IMAGES["even"])
+    model = from_formula(library, "small", v2=True, image_size=64, pretrained_window_sizes=GROWN)
+    found = model(images)["logits"]
+    torch.testing.assert_close(found, GOLDEN[f"{library}.small_v2.grown"], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(from_formula(library, "small", v2=True)(images)["logits"], found, atol=1e-3)

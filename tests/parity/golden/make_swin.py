@@ -34,6 +34,9 @@ TINY: dict[str, dict[str, Any]] = {
     "small": {"embed_dim": 16, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 7},
     "larger": {"embed_dim": 24, "depths": (1, 2, 3), "num_heads": (2, 3, 6), "num_classes": 5},
 }
+GROWN = (3, 2)
+"""Windows of the small model's pre-training."""
+
 IMAGES = {"even": (64, 64), "wide": (80, 112), "padded": (68, 76)}
 """Of whole patches, and of grids of one window on both sides or on none, since libraries differ in the rest."""
 
@@ -46,12 +49,18 @@ def main(checkout: Path) -> None:
         values = {**SIZES[size], "num_classes": classes}
         keys["microsoft"][name] = shapes(microsoft(pixels, pixels // 32, values))
         keys["timm"][name] = shapes(timm(pixels, pixels // 32, values))
+    for name, size, pixels, window, classes, pretrained in variants_v2():
+        values = {**SIZES[size], "num_classes": classes, "pretrained_window_sizes": pretrained}
+        keys["microsoft"][name] = shapes(microsoft(pixels, window, values, v2=True))
+        keys["timm"][name] = shapes(timm(pixels, window, values, v2=True))
     for size in "tsb":
         keys["torchvision"][f"swin_{size}.tv_in1k"] = shapes(torchvision(7, SIZES[size]))
+        keys["torchvision"][f"swin_v2_{size}.tv_in1k"] = shapes(torchvision(8, SIZES[size], v2=True))
     for name, values in TINY.items():
-        keys["microsoft"][name] = shapes(microsoft(64, 4, values))
-        keys["timm"][name] = shapes(timm(64, 4, values))
-        keys["torchvision"][name] = shapes(torchvision(4, values))
+        for v2 in (False, True):
+            keys["microsoft"][tiny(name, v2)] = shapes(microsoft(64, 4, values, v2=v2))
+            keys["timm"][tiny(name, v2)] = shapes(timm(64, 4, values, v2=v2))
+            keys["torchvision"][tiny(name, v2)] = shapes(torchvision(4, values, v2=v2))
     write_keys("swin_transformer", keys)
     save_outputs()
 
@@ -66,6 +75,23 @@ def variants() -> list[tuple[str, str, int, int]]:
     return found + [(f"swin_{size}_384.in22k", size, 384, 21841) for size in "bl"]
 
 
+def variants_v2() -> list[tuple[str, str, int, int, int, tuple[int, ...]]]:
+    """The same of V2, with windows and those of the pre-training."""
+    whole, grown = (0, 0, 0, 0), (12, 12, 12, 6)
+    found = [(f"swin_v2_{size}", size, 256, 8, 1000, whole) for size in "tsb"]
+    found += [(f"swin_v2_{size}_w16", size, 256, 16, 1000, whole) for size in "tsb"]
+    for size, tag in (("b", ".in22k_ft_in1k"), ("l", "")):
+        found += [(f"swin_v2_{size}{tag}", size, 256, 16, 1000, grown)]
+        found += [(f"swin_v2_{size}_384{tag}", size, 384, 24, 1000, grown)]
+        found += [(f"swin_v2_{size}.in22k", size, 192, 12, 21841, whole)]
+    return found
+
+
+def tiny(name: str, v2: bool) -> str:
+    """What a small model is called in the golden files."""
+    return f"{name}_v2" if v2 else name
+
+
 def shapes(model: nn.Module) -> dict[str, list[int]]:
     """Key -> shape; the authors' code does not build on the meta device."""
     return {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
@@ -76,13 +102,20 @@ def save_outputs() -> None:
 
     found: dict[str, Tensor] = {}
     for name, values in TINY.items():
-        for label, size in IMAGES.items():
-            found[f"torchvision.{name}.{label}"] = answer(torchvision(4, values), size)
-        found[f"timm.{name}.even"] = answer(timm(64, 4, values), IMAGES["even"])
-        found[f"microsoft.{name}.even"] = answer(microsoft(64, 4, values), IMAGES["even"])
+        for v2 in (False, True):
+            stem = tiny(name, v2)
+            for label, size in IMAGES.items():
+                found[f"torchvision.{stem}.{label}"] = answer(torchvision(4, values, v2=v2), size)
+            found[f"timm.{stem}.even"] = answer(timm(64, 4, values, v2=v2), IMAGES["even"])
+            found[f"microsoft.{stem}.even"] = answer(microsoft(64, 4, values, v2=v2), IMAGES["even"])
     # a last stage that is one window, and a size other than that of the layout
-    values = TINY["small"]
-    found["timm.small.one_window"] = answer(timm(32, 4, values, strict_img_size=False), IMAGES["wide"])
+    for v2 in (False, True):
+        model = timm(32, 4, TINY["small"], v2=v2, strict_img_size=False)
+        found[f"timm.{tiny('small', v2)}.one_window"] = answer(model, IMAGES["wide"])
+    # windows that grew after the pre-training
+    grown = {**TINY["small"], "pretrained_window_sizes": GROWN}
+    found["timm.small_v2.grown"] = answer(timm(64, 4, grown, v2=True), IMAGES["even"])
+    found["microsoft.small_v2.grown"] = answer(microsoft(64, 4, grown, v2=True), IMAGES["even"])
     save_file(found, HERE / "swin_transformer_outputs.safetensors")
 
 
@@ -100,23 +133,29 @@ def filled_except_buffers(model: nn.Module) -> nn.Module:
     return model
 
 
-def microsoft(pixels: int, window: int, values: dict[str, Any]) -> nn.Module:
+def microsoft(pixels: int, window: int, values: dict[str, Any], v2: bool = False) -> nn.Module:
     from swin_transformer import SwinTransformer
+    from swin_transformer_v2 import SwinTransformerV2
 
-    return SwinTransformer(img_size=pixels, window_size=window, **values)
+    values = {"pretrained_window_sizes": (0,) * len(values["depths"]), **values} if v2 else values
+    return (SwinTransformerV2 if v2 else SwinTransformer)(img_size=pixels, window_size=window, **values)
 
 
-def timm(pixels: int, window: int, values: dict[str, Any], **changes: Any) -> nn.Module:
+def timm(pixels: int, window: int, values: dict[str, Any], v2: bool = False, **changes: Any) -> nn.Module:
     from timm.models.swin_transformer import SwinTransformer
+    from timm.models.swin_transformer_v2 import SwinTransformerV2
 
-    return SwinTransformer(img_size=pixels, window_size=window, **values, **changes)
+    values = {"pretrained_window_sizes": (0,) * len(values["depths"]), **values} if v2 else values
+    return (SwinTransformerV2 if v2 else SwinTransformer)(img_size=pixels, window_size=window, **values, **changes)
 
 
-def torchvision(window: int, values: dict[str, Any]) -> nn.Module:
-    from torchvision.models.swin_transformer import SwinTransformer
+def torchvision(window: int, values: dict[str, Any], v2: bool = False) -> nn.Module:
+    from torchvision.models import swin_transformer as swin
 
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-    return SwinTransformer(patch_size=[4, 4], window_size=[window, window], **values)
+    if v2:
+        values |= {"block": swin.SwinTransformerBlockV2, "downsample_layer": swin.PatchMergingV2}
+    return swin.SwinTransformer(patch_size=[4, 4], window_size=[window, window], **values)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.siglip import SigLIP as SigLIP
     from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
     from nexus.models.cv.swin_transformer import SwinTransformer as SwinTransformer
+    from nexus.models.cv.swin_transformer import SwinTransformerV2 as SwinTransformerV2
     from nexus.models.cv.vgg import VGG as VGG
     from nexus.models.cv.vit import VisionTransformer as VisionTransformer
     from nexus.models.cv.vit_hybrid import HybridViT as HybridViT
@@ -39,15 +40,15 @@ __getattr__, __dir__, __all__ = attach(
         "CLIPVision": ".clip",
         "ConvNeXt": ".convnext",
         "CvT": ".cvt",
+        "DINOv2": ".dinov2",
         "DeiT": ".deit",
         "DiNAT": ".dinat",
-        "DINOv2": ".dinov2",
-        "EfficientNet": ".efficient_net",
         "EVA02": ".eva02",
+        "EfficientNet": ".efficient_net",
         "HiViT": ".hivit",
         "HybridViT": ".vit_hybrid",
-        "InternViT": ".intern_vl",
         "InternVL": ".intern_vl",
+        "InternViT": ".intern_vl",
         "MobileNetV1": ".mobilenet",
         "MobileNetV2": ".mobilenet",
         "MobileNetV3": ".mobilenet",
@@ -55,6 +56,7 @@ __getattr__, __dir__, __all__ = attach(
         "SigLIP": ".siglip",
         "SigLIPVision": ".siglip",
         "SwinTransformer": ".swin_transformer",
+        "SwinTransformerV2": ".swin_transformer",
         "VGG": ".vgg",
         "VisionTransformer": ".vit",
     },

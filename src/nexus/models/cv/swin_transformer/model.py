@@ -118,27 +118,42 @@ class SwinTransformer(WeightInitMixin, NexusModule):
     def build_block(self, stage: int, drop_path: float) -> nn.Module:
         """Build one block of a stage."""
         c: SwinTransformerConfig = self.config
-        width = c.widths[stage]
-        attention = WindowAttention(
-            width,
+        return SwinBlock(
+            c.widths[stage],
+            self.build_attention(stage),
+            self.build_mlp(stage),
+            eps=c.layer_norm_eps,
+            drop_path=drop_path,
+        )
+
+    def build_attention(self, stage: int) -> nn.Module:
+        """Build the attention of a block."""
+        c: SwinTransformerConfig = self.config
+        return WindowAttention(
+            c.widths[stage],
             c.num_heads[stage],
             self.window(stage),
+            RelativePositions(self.window(stage), c.num_heads[stage]),
             qkv_bias=c.qkv_bias,
             attention_dropout=c.attention_dropout,
             dropout=c.dropout,
         )
-        mlp = Mlp(width, int(width * c.mlp_ratio), dropout=c.dropout)
-        return SwinBlock(width, attention, mlp, eps=c.layer_norm_eps, drop_path=drop_path)
+
+    def build_mlp(self, stage: int) -> nn.Module:
+        """Build the feed-forward layer of a block."""
+        c: SwinTransformerConfig = self.config
+        width = c.widths[stage]
+        return Mlp(width, int(width * c.mlp_ratio), dropout=c.dropout)
 
     def build_merge(self, width: int) -> nn.Module:
         """Build what joins a stage of `width` channels to the next one."""
         return PatchMerging(width)
 
     def init_attention(self) -> None:
-        """Initialise what the attention has beside linear layers, as the authors do."""
+        """Initialise what the blocks have beside linear layers and norms, as the authors do."""
         for module in self.modules():
-            if isinstance(module, WindowAttention):
-                nn.init.trunc_normal_(module.relative_position_bias_table, std=0.02)
+            if isinstance(module, RelativePositions):
+                nn.init.trunc_normal_(module.table, std=0.02)
 
     def forward(
         self, images: Float[Tensor, "b c h w"], *, outputs: Sequence[str] | None = None, output_attentions: bool = False
@@ -280,13 +295,14 @@ class WindowAttention(Attention):
         dim: channels C.
         num_heads: number of heads; divides `dim`.
         window: side M of a window.
+        positions: gives the bias of every offset between two patches; see `RelativePositions`.
         options: of `nexus.layers.Attention`.
     """
 
-    def __init__(self, dim: int, num_heads: int, window: int, **options: Any) -> None:
+    def __init__(self, dim: int, num_heads: int, window: int, positions: nn.Module, **options: Any) -> None:
         super().__init__(dim, num_heads, **options)
-        self.window = window
-        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, num_heads))
+        self.grid = (window, window)
+        self.positions = positions
 
     def forward(
         self, x: Float[Tensor, "n m d"], return_weights: bool = False, mask: Tensor | None = None
@@ -301,14 +317,27 @@ class WindowAttention(Attention):
         Returns:
             Mixed patches (B * windows, M^2, C), and weights (B * windows, heads, M^2, M^2) or None.
         """
-        bias = relative_bias(self.relative_positions(), (self.window, self.window)).to(x.dtype)  # (1, heads, M^2, M^2)
+        bias = relative_bias(self.positions(), self.grid).to(x.dtype)  # (1, heads, M^2, M^2)
         if mask is not None:
             bias = (bias + mask).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
         return super().forward(x, return_weights, bias)
 
-    def relative_positions(self) -> Float[Tensor, "offsets heads"]:
-        """Return the bias of every offset between two patches, ((2 M - 1)^2, heads), row-major from (1 - M, 1 - M)."""
-        return self.relative_position_bias_table
+
+class RelativePositions(nn.Module):
+    """A learned bias for every offset between two patches of a window.
+
+    Args:
+        window: side M of a window.
+        num_heads: number of heads.
+    """
+
+    def __init__(self, window: int, num_heads: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, num_heads))
+
+    def forward(self) -> Float[Tensor, "offsets heads"]:
+        """Return ((2 M - 1)^2, heads), row-major from the offset (1 - M, 1 - M) on."""
+        return self.table
 
 
 def cut(x: Float[Tensor, "b rows columns c"], size: int) -> Float[Tensor, "n m c"]:

@@ -7,6 +7,7 @@ Where the facts were read:
   ``microsoft/swin-*`` are transformers' conversions of what timm held in 2022, when its untagged base models were those
   fine-tuned from ImageNet-22k (timm 0.4.12, ``swin_transformer.py``): they are sources only where the name was never
   ambiguous.
+  V2's are named for their windows, so that their one repository known to transformers 5.23 is a source.
 - ``.tv_in1k``: torchvision 0.28's ``Swin_*_Weights``; licence as timm 1.0.31 states it for torchvision's weights.
 - citation: the BibTeX of the authors' README. No hash was computed here.
 """
@@ -15,9 +16,9 @@ from __future__ import annotations
 
 from typing import Any
 
-CLASSES = ("SwinTransformer",)
+CLASSES = ("SwinTransformer", "SwinTransformerV2")
 
-HUGGINGFACE = {"swin": "SwinTransformer"}
+HUGGINGFACE = {"swin": "SwinTransformer", "swinv2": "SwinTransformerV2"}
 
 CITATION: tuple[dict[str, Any], ...] = (
     {
@@ -36,6 +37,26 @@ CITATION: tuple[dict[str, Any], ...] = (
         "arxiv": "2103.14030",
         "venue": "Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)",
     },
+    {
+        "title": "Swin Transformer V2: Scaling Up Capacity and Resolution",
+        "authors": (
+            "Ze Liu",
+            "Han Hu",
+            "Yutong Lin",
+            "Zhuliang Yao",
+            "Zhenda Xie",
+            "Yixuan Wei",
+            "Jia Ning",
+            "Yue Cao",
+            "Zheng Zhang",
+            "Li Dong",
+            "Furu Wei",
+            "Baining Guo",
+        ),
+        "year": 2022,
+        "arxiv": "2111.09883",
+        "venue": "International Conference on Computer Vision and Pattern Recognition (CVPR)",
+    },
 )
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -45,8 +66,13 @@ SIZES: dict[str, dict[str, Any]] = {
     "l": {"embed_dim": 192, "depths": (2, 2, 18, 2), "num_heads": (6, 12, 24, 48)},
 }
 
-CROPPED: dict[str, Any] = {"resize": 256, "crop": (224, 224), "interpolation": "bicubic"}
-SQUEEZED: dict[str, Any] = {"resize": (384, 384), "crop": None, "interpolation": "bicubic"}
+PREPROCESS: dict[int, dict[str, Any]] = {
+    192: {"resize": 219, "crop": (192, 192), "interpolation": "bicubic"},
+    224: {"resize": 256, "crop": (224, 224), "interpolation": "bicubic"},
+    256: {"resize": 292, "crop": (256, 256), "interpolation": "bicubic"},
+    384: {"resize": (384, 384), "crop": None, "interpolation": "bicubic"},
+}
+"""Pixels -> how the authors prepare pictures: the shorter side to 256 / 224 of them, or all of it squeezed."""
 
 STORAGE = "https://github.com/SwinTransformer/storage/releases/download"
 README = "README.md of microsoft/Swin-Transformer at f82860b"
@@ -205,12 +231,160 @@ V1: tuple[tuple[str, str, int, int, float | None, str, tuple[str, ...]], ...] = 
 )
 """Variant, size, pixels, classes, accuracy, the authors' file, repositories. Swin-L was never trained on 1k alone."""
 
-TORCHVISION: tuple[tuple[str, str, int, str, float, float], ...] = (
-    ("swin_t.tv_in1k", "t", 232, "swin_t-704ceda3.pth", 81.474, 95.776),
-    ("swin_s.tv_in1k", "s", 246, "swin_s-5e29d889.pth", 83.196, 96.360),
-    ("swin_b.tv_in1k", "b", 238, "swin_b-68c6b09e.pth", 83.582, 96.640),
+GROWN = (12, 12, 12, 6)
+"""Windows of each stage when a model of 256 or 384 pixels was pre-trained at 192."""
+
+V2: tuple[tuple[str, str, int, int, int, tuple[int, ...], float | None, str, tuple[str, ...]], ...] = (
+    (
+        "swin_v2_t",
+        "t",
+        256,
+        8,
+        1000,
+        (),
+        81.8,
+        "v2.0.0/swinv2_tiny_patch4_window8_256",
+        (
+            "microsoft/swinv2-tiny-patch4-window8-256",
+            "timm/swinv2_tiny_window8_256.ms_in1k",
+        ),
+    ),
+    (
+        "swin_v2_t_w16",
+        "t",
+        256,
+        16,
+        1000,
+        (),
+        82.8,
+        "v2.0.0/swinv2_tiny_patch4_window16_256",
+        ("timm/swinv2_tiny_window16_256.ms_in1k",),
+    ),
+    (
+        "swin_v2_s",
+        "s",
+        256,
+        8,
+        1000,
+        (),
+        83.7,
+        "v2.0.0/swinv2_small_patch4_window8_256",
+        ("timm/swinv2_small_window8_256.ms_in1k",),
+    ),
+    (
+        "swin_v2_s_w16",
+        "s",
+        256,
+        16,
+        1000,
+        (),
+        84.1,
+        "v2.0.0/swinv2_small_patch4_window16_256",
+        ("timm/swinv2_small_window16_256.ms_in1k",),
+    ),
+    (
+        "swin_v2_b",
+        "b",
+        256,
+        8,
+        1000,
+        (),
+        84.2,
+        "v2.0.0/swinv2_base_patch4_window8_256",
+        ("timm/swinv2_base_window8_256.ms_in1k",),
+    ),
+    (
+        "swin_v2_b_w16",
+        "b",
+        256,
+        16,
+        1000,
+        (),
+        84.6,
+        "v2.0.0/swinv2_base_patch4_window16_256",
+        ("timm/swinv2_base_window16_256.ms_in1k",),
+    ),
+    (
+        "swin_v2_b.in22k_ft_in1k",
+        "b",
+        256,
+        16,
+        1000,
+        GROWN,
+        86.2,
+        "v2.0.0/swinv2_base_patch4_window12to16_192to256_22kto1k_ft",
+        ("timm/swinv2_base_window12to16_192to256.ms_in22k_ft_in1k",),
+    ),
+    (
+        "swin_v2_b_384.in22k_ft_in1k",
+        "b",
+        384,
+        24,
+        1000,
+        GROWN,
+        87.1,
+        "v2.0.0/swinv2_base_patch4_window12to24_192to384_22kto1k_ft",
+        ("timm/swinv2_base_window12to24_192to384.ms_in22k_ft_in1k",),
+    ),
+    (
+        "swin_v2_b.in22k",
+        "b",
+        192,
+        12,
+        21841,
+        (),
+        None,
+        "v2.0.0/swinv2_base_patch4_window12_192_22k",
+        ("timm/swinv2_base_window12_192.ms_in22k",),
+    ),
+    (
+        "swin_v2_l",
+        "l",
+        256,
+        16,
+        1000,
+        GROWN,
+        86.9,
+        "v2.0.0/swinv2_large_patch4_window12to16_192to256_22kto1k_ft",
+        ("timm/swinv2_large_window12to16_192to256.ms_in22k_ft_in1k",),
+    ),
+    (
+        "swin_v2_l_384",
+        "l",
+        384,
+        24,
+        1000,
+        GROWN,
+        87.6,
+        "v2.0.0/swinv2_large_patch4_window12to24_192to384_22kto1k_ft",
+        ("timm/swinv2_large_window12to24_192to384.ms_in22k_ft_in1k",),
+    ),
+    (
+        "swin_v2_l.in22k",
+        "l",
+        192,
+        12,
+        21841,
+        (),
+        None,
+        "v2.0.0/swinv2_large_patch4_window12_192_22k",
+        ("timm/swinv2_large_window12_192.ms_in22k",),
+    ),
 )
-"""Variant, size, shorter side after the resize, file, accuracies."""
+"""Variant, size, pixels, window, classes, pre-trained windows, accuracy, the authors' file, repositories."""
+
+V1_CONFIG: dict[str, Any] = {"window_size": 7}
+V2_CONFIG: dict[str, Any] = {"window_size": 8, "image_size": None}
+
+TORCHVISION: tuple[tuple[str, str, dict[str, Any], str, int, int, str, float, float], ...] = (
+    ("swin_t.tv_in1k", "SwinTransformer", V1_CONFIG, "t", 232, 224, "swin_t-704ceda3.pth", 81.474, 95.776),
+    ("swin_s.tv_in1k", "SwinTransformer", V1_CONFIG, "s", 246, 224, "swin_s-5e29d889.pth", 83.196, 96.360),
+    ("swin_b.tv_in1k", "SwinTransformer", V1_CONFIG, "b", 238, 224, "swin_b-68c6b09e.pth", 83.582, 96.640),
+    ("swin_v2_t.tv_in1k", "SwinTransformerV2", V2_CONFIG, "t", 260, 256, "swin_v2_t-b137f0e2.pth", 82.072, 96.132),
+    ("swin_v2_s.tv_in1k", "SwinTransformerV2", V2_CONFIG, "s", 260, 256, "swin_v2_s-637d8ceb.pth", 83.712, 96.816),
+    ("swin_v2_b.tv_in1k", "SwinTransformerV2", V2_CONFIG, "b", 272, 256, "swin_v2_b-781e5279.pth", 84.112, 96.864),
+)
+"""Variant, class, windows, size, shorter side after the resize, pixels, file, accuracies."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     name: {
@@ -223,7 +397,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             ),
             {"kind": "url", "url": f"{STORAGE}/{file}.pth", "license": "MIT"},
         ),
-        "preprocess": CROPPED if pixels == 224 else SQUEEZED,
+        "preprocess": PREPROCESS[pixels],
         "labels": "imagenet_1k" if classes == 1000 else None,
         "license": "MIT",
         "score": {"imagenet_1k_top1": top1, "source": README} if top1 else None,
@@ -231,12 +405,37 @@ VARIANTS: dict[str, dict[str, Any]] = {
     for name, size, pixels, classes, top1, file, repositories in V1
 }
 
+VARIANTS |= {
+    name: {
+        "class_name": "SwinTransformerV2",
+        "config": {
+            **SIZES[size],
+            "image_size": pixels,
+            "window_size": window,
+            "num_classes": classes,
+            "pretrained_window_sizes": pretrained,
+        },
+        "weights": (
+            *(
+                {"kind": "huggingface", "repository": repository, "file": "model.safetensors", "license": "MIT"}
+                for repository in repositories
+            ),
+            {"kind": "url", "url": f"{STORAGE}/{file}.pth", "license": "MIT"},
+        ),
+        "preprocess": PREPROCESS[pixels],
+        "labels": "imagenet_1k" if classes == 1000 else None,
+        "license": "MIT",
+        "score": {"imagenet_1k_top1": top1, "source": README} if top1 else None,
+    }
+    for name, size, pixels, window, classes, pretrained, top1, file, repositories in V2
+}
+
 RETRAINED: dict[str, dict[str, Any]] = {
     name: {
-        "class_name": "SwinTransformer",
-        "config": {**SIZES[size], "window_size": 7, "num_classes": 1000},
+        "class_name": class_name,
+        "config": {**SIZES[size], **config, "num_classes": 1000},
         "weights": ({"kind": "url", "url": f"https://download.pytorch.org/models/{file}", "license": "BSD-3-Clause"},),
-        "preprocess": {**CROPPED, "resize": resize},
+        "preprocess": {"resize": resize, "crop": (pixels, pixels), "interpolation": "bicubic"},
         "labels": "imagenet_1k",
         "license": "BSD-3-Clause",
         "score": {
@@ -245,7 +444,7 @@ RETRAINED: dict[str, dict[str, Any]] = {
             "source": "torchvision 0.28, Swin_*_Weights.IMAGENET1K_V1",
         },
     }
-    for name, size, resize, file, top1, top5 in TORCHVISION
+    for name, class_name, config, size, resize, pixels, file, top1, top5 in TORCHVISION
 }
 
 VARIANTS |= RETRAINED
@@ -260,5 +459,10 @@ TINY_CONFIG: dict[str, Any] = {
 
 TINY: tuple[dict[str, Any], ...] = (
     {"class_name": "SwinTransformer", "config": TINY_CONFIG, "sizes": ((64, 64), (50, 77))},
+    {
+        "class_name": "SwinTransformerV2",
+        "config": {**TINY_CONFIG, "image_size": 48, "pretrained_window_sizes": (3, 3)},
+        "sizes": ((64, 64), (50, 77)),
+    },
 )
 """Smallest models of every shape, and input sizes (height, width) that they take; for the contract tests."""
