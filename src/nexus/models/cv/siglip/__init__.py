@@ -2,7 +2,8 @@
 
 SigLIP 2 (Tschannen et al. 2025, arXiv:2502.14786) trains the same two towers otherwise, on text in many languages;
 its fixed-resolution models are here, the ones of variable aspect (NaFlex) are not. The authors' code and weights
-(google-research/big_vision) are under the Apache License 2.0. Parity: with transformers, timm and OpenCLIP.
+(google-research/big_vision) are under the Apache License 2.0. Parity: with the authors' code, transformers,
+timm and OpenCLIP.
 """
 
 from __future__ import annotations
