@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nexus.models.cv.mobilenet import MobileNetV1 as MobileNetV1
     from nexus.models.cv.mobilenet import MobileNetV2 as MobileNetV2
     from nexus.models.cv.mobilenet import MobileNetV3 as MobileNetV3
+    from nexus.models.cv.mobilevit import MobileViT as MobileViT
+    from nexus.models.cv.mobilevit import MobileViTV2 as MobileViTV2
     from nexus.models.cv.resnet import ResNet as ResNet
     from nexus.models.cv.siglip import SigLIP as SigLIP
     from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
@@ -52,6 +54,8 @@ __getattr__, __dir__, __all__ = attach(
         "MobileNetV1": ".mobilenet",
         "MobileNetV2": ".mobilenet",
         "MobileNetV3": ".mobilenet",
+        "MobileViT": ".mobilevit",
+        "MobileViTV2": ".mobilevit",
         "ResNet": ".resnet",
         "SigLIP": ".siglip",
         "SigLIPVision": ".siglip",
