@@ -288,10 +288,23 @@ def test_checkpointing_keeps_fewer_activations(tiny: dict[str, Any]) -> None:
 @each_tiny
 @torch.no_grad()
 def test_compiles_as_one_graph(tiny: dict[str, Any]) -> None:
+    """Anew for each size; that a changing size becomes a symbol is slow to try, and tried by the next test."""
+    assert_compiles(tiny, (0, 1), dynamic=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@each_tiny
+@torch.no_grad()
+def test_compiles_for_changing_sizes(tiny: dict[str, Any]) -> None:
+    assert_compiles(tiny, (0, 1, 0), dynamic=None)
+
+
+def assert_compiles(tiny: dict[str, Any], sizes: tuple[int, ...], dynamic: bool | None) -> None:
     torch._dynamo.reset()
     model = build(tiny)
-    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
-    for size in (0, 1):
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+    for size in sizes:
         x, words = images(tiny, size=size), texts(tiny)
         assert_same(compiled(x, **words), model(x, **words), atol=1e-5, rtol=1e-5)
 

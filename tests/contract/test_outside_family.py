@@ -74,7 +74,7 @@ def test_a_family_behind_an_entry_point_passes_the_contract_suite(folder: Path) 
     (info / "entry_points.txt").write_text("[nexus.families]\ntinynet = tinynet\n")
     path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path}
-    command = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_families.py"), "-k", "tinynet"]
+    command = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_families.py"), "-k", "tinynet", "-m", "not slow"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=HERE.parents[1])
     assert done.returncode == 0, done.stdout[-3000:]
     assert "26 passed" in done.stdout
