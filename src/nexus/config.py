@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nexus.errors import ConfigError, did_you_mean
 
-__all__ = ["Config", "config_error"]
+__all__ = ["Config", "config_error", "require_multiple"]
 
 
 class Config(BaseModel):
@@ -46,6 +46,16 @@ class Config(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """Return a validated copy with some values changed."""
         return self.parse({**self.model_dump(), **changes})
+
+
+def require_multiple(config: Config, whole: str, part: str) -> None:
+    """Check, in a validator, that one value of a config is a multiple of another.
+
+    Raises:
+        ValueError: it is not; both are named with their values.
+    """
+    if getattr(config, whole) % getattr(config, part):
+        raise ValueError(f"{whole} = {getattr(config, whole)} is not a multiple of {part} = {getattr(config, part)}")
 
 
 def config_error(owner: str, error: ValidationError, known: Mapping[str, Any]) -> ConfigError:

@@ -8,7 +8,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, require_multiple
 from nexus.errors import InputError
 from nexus.layers import Attention, Block, Mlp
 from nexus.models.cv.clip.vision import ACTIVATIONS, init_block
@@ -49,8 +49,7 @@ class CLIPTextConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> CLIPTextConfig:
-        if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of num_heads = {self.num_heads}")
+        require_multiple(self, "embed_dim", "num_heads")
         if self.end_token is not None and self.end_token >= self.vocab_size:
             raise ValueError(f"end_token = {self.end_token} is not below vocab_size = {self.vocab_size}")
         return self

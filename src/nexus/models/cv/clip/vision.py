@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, require_multiple
 from nexus.layers import Attention, Block, Mlp, PatchEmbed, QuickGELU, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
 from nexus.types import ModelOutput
@@ -56,10 +56,8 @@ class CLIPVisionConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> CLIPVisionConfig:
-        if self.image_size % self.patch_size:
-            raise ValueError(f"image_size = {self.image_size} is not a multiple of patch_size = {self.patch_size}")
-        if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of num_heads = {self.num_heads}")
+        require_multiple(self, "image_size", "patch_size")
+        require_multiple(self, "embed_dim", "num_heads")
         return self
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, require_multiple
 from nexus.layers import DropPath, Mlp, QuickGELU, as_map, linear_rates
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
@@ -63,8 +63,7 @@ class StageConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> StageConfig:
-        if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of num_heads = {self.num_heads}")
+        require_multiple(self, "embed_dim", "num_heads")
         if self.stride_q != 1:
             raise ValueError(
                 f"stride_q = {self.stride_q}: with fewer queries than tokens nothing can be added to these"

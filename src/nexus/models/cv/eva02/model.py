@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, require_multiple
 from nexus.layers import Attention, Block, PatchEmbed, SwiGLU, linear_rates, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
 from nexus.types import ModelOutput
@@ -61,8 +61,7 @@ class EVA02Config(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> EVA02Config:
-        if self.image_size % self.patch_size:
-            raise ValueError(f"image_size = {self.image_size} is not a multiple of patch_size = {self.patch_size}")
+        require_multiple(self, "image_size", "patch_size")
         if self.embed_dim % (4 * self.num_heads):
             raise ValueError(
                 f"embed_dim = {self.embed_dim} is not a multiple of 4 * num_heads = {4 * self.num_heads}: a head turns "

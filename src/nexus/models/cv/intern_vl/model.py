@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, require_multiple
 from nexus.errors import ConfigError, InputError
 from nexus.layers import Attention, Block, LayerScale, Mlp, PatchEmbed, linear_rates, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
@@ -75,10 +75,8 @@ class InternViTConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> InternViTConfig:
-        if self.image_size % self.patch_size:
-            raise ValueError(f"image_size = {self.image_size} is not a multiple of patch_size = {self.patch_size}")
-        if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of num_heads = {self.num_heads}")
+        require_multiple(self, "image_size", "patch_size")
+        require_multiple(self, "embed_dim", "num_heads")
         if self.pool == "attention" and self.embed_dim % self.pool_heads:
             raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of pool_heads = {self.pool_heads}")
         return self

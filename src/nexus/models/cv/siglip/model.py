@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, require_multiple
 from nexus.errors import InputError
 from nexus.layers import Attention, Block, Mlp, PatchEmbed, linear_rates, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
@@ -43,8 +43,7 @@ class TowerConfig(Config):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> TowerConfig:
-        if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of num_heads = {self.num_heads}")
+        require_multiple(self, "embed_dim", "num_heads")
         return self
 
 

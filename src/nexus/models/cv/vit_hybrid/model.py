@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, require_multiple
 from nexus.errors import InputError
 from nexus.layers import Attention, Block, Mlp, PatchEmbed, linear_rates, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
@@ -75,10 +75,8 @@ class HybridViTConfig(Config):
     def _divisible(self) -> HybridViTConfig:
         if self.image_size % self.stride:
             raise ValueError(f"image_size = {self.image_size} is not a multiple of the tokens' stride, {self.stride}")
-        if self.root_width % self.groups:
-            raise ValueError(f"root_width = {self.root_width} is not a multiple of groups = {self.groups}")
-        if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of num_heads = {self.num_heads}")
+        require_multiple(self, "root_width", "groups")
+        require_multiple(self, "embed_dim", "num_heads")
         return self
 
 
