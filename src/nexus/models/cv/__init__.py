@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
     from nexus.models.cv.swin_transformer import SwinTransformer as SwinTransformer
     from nexus.models.cv.swin_transformer import SwinTransformerV2 as SwinTransformerV2
+    from nexus.models.cv.tiny_vit import TinyViT as TinyViT
     from nexus.models.cv.vgg import VGG as VGG
     from nexus.models.cv.vit import VisionTransformer as VisionTransformer
     from nexus.models.cv.vit_hybrid import HybridViT as HybridViT
@@ -61,6 +62,7 @@ __getattr__, __dir__, __all__ = attach(
         "SigLIPVision": ".siglip",
         "SwinTransformer": ".swin_transformer",
         "SwinTransformerV2": ".swin_transformer",
+        "TinyViT": ".tiny_vit",
         "VGG": ".vgg",
         "VisionTransformer": ".vit",
     },
