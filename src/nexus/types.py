@@ -48,7 +48,7 @@ class ModelOutput(TypedDict, total=False):
     text_embeddings: Tensor  # (K, D) one vector per text, in the space of `embeddings`
     tokens: Tensor  # (B, N, D) final, normalised patch tokens without class or register tokens; a CNN's final grid
     features: list[Tensor]  # L x (B, C, H, W) raw output of each block, in order
-    pyramid: dict[int, Tensor]  # stride -> (B, C, H, W), finest first; for detectors and segmenters
+    pyramid: dict[int, Tensor]  # stride -> (B, C, H / stride, W / stride), finest first; for detectors and segmenters
     attentions: list[Tensor]  # L x (B, heads, P + N, P + N), rows sum to 1; with output_attentions=True
     boxes: Tensor  # (B, Q, 4) xyxy in pixels of `images`
     scores: Tensor  # (B, Q) 0..1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nexus._lazy import attach
 
 if TYPE_CHECKING:
+    from nexus.models.cv.alexnet import AlexNet as AlexNet
     from nexus.models.cv.clip import CLIP as CLIP
     from nexus.models.cv.clip import CLIPResNet as CLIPResNet
     from nexus.models.cv.clip import CLIPVision as CLIPVision
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from nexus.models.cv.hivit import HiViT as HiViT
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
+    from nexus.models.cv.lenet import LeNet as LeNet
     from nexus.models.cv.mobilenet import MobileNetV1 as MobileNetV1
     from nexus.models.cv.mobilenet import MobileNetV2 as MobileNetV2
     from nexus.models.cv.mobilenet import MobileNetV3 as MobileNetV3
     from nexus.models.cv.mobilevit import MobileViT as MobileViT
     from nexus.models.cv.mobilevit import MobileViTV2 as MobileViTV2
+    from nexus.models.cv.nin import NiN as NiN
     from nexus.models.cv.resnet import ResNet as ResNet
     from nexus.models.cv.siglip import SigLIP as SigLIP
     from nexus.models.cv.siglip import SigLIPVision as SigLIPVision
@@ -38,25 +41,28 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "AlexNet": ".alexnet",
         "CLIP": ".clip",
         "CLIPResNet": ".clip",
         "CLIPVision": ".clip",
         "ConvNeXt": ".convnext",
         "CvT": ".cvt",
-        "DINOv2": ".dinov2",
         "DeiT": ".deit",
         "DiNAT": ".dinat",
-        "EVA02": ".eva02",
+        "DINOv2": ".dinov2",
         "EfficientNet": ".efficient_net",
+        "EVA02": ".eva02",
         "HiViT": ".hivit",
         "HybridViT": ".vit_hybrid",
-        "InternVL": ".intern_vl",
         "InternViT": ".intern_vl",
+        "InternVL": ".intern_vl",
+        "LeNet": ".lenet",
         "MobileNetV1": ".mobilenet",
         "MobileNetV2": ".mobilenet",
         "MobileNetV3": ".mobilenet",
         "MobileViT": ".mobilevit",
         "MobileViTV2": ".mobilevit",
+        "NiN": ".nin",
         "ResNet": ".resnet",
         "SigLIP": ".siglip",
         "SigLIPVision": ".siglip",
