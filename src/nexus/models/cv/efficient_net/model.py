@@ -218,4 +218,4 @@ def layer(config: EfficientNetConfig, conv: nn.Conv2d, *, activate: bool = True)
 
 def activation(config: EfficientNetConfig) -> nn.Module:
     """The activation of the whole network."""
-    return nn.ReLU6() if config.activation == "relu6" else nn.SiLU()
+    return (nn.ReLU6 if config.activation == "relu6" else nn.SiLU)(inplace=True)

@@ -29,9 +29,11 @@ class BasicBlock(nn.Module):
         self.shortcut = shortcut(config, inputs, width, stride)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
-        residual = F.relu(self.conv1(x))
+        residual = F.relu(self.conv1(x), inplace=True)
         residual = self.conv2(residual)
-        return F.relu(residual if self.shortcut is None else residual + self.shortcut(x))
+        if self.shortcut is not None:
+            residual += self.shortcut(x)
+        return F.relu(residual, inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -46,10 +48,12 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut(config, inputs, width, stride)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
-        residual = F.relu(self.conv1(x))
-        residual = F.relu(self.conv2(residual))
+        residual = F.relu(self.conv1(x), inplace=True)
+        residual = F.relu(self.conv2(residual), inplace=True)
         residual = self.conv3(residual)
-        return F.relu(residual if self.shortcut is None else residual + self.shortcut(x))
+        if self.shortcut is not None:
+            residual += self.shortcut(x)
+        return F.relu(residual, inplace=True)
 
 
 def shortcut(config: ResNetConfig, inputs: int, width: int, stride: int) -> nn.Module | None:

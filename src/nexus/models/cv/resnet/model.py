@@ -200,13 +200,13 @@ class Stem(nn.Module):
         else:
             self.conv = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn = batch_norm(config, width) if config.stem_norm else nn.Identity()
-        self.act = nn.ReLU() if config.stem_norm else nn.Identity()
+        self.act = nn.ReLU(inplace=True) if config.stem_norm else nn.Identity()
         self.pool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
         x = self.input_norm(x)
         for layer in self.deep:
-            x = F.relu(layer(x))
+            x = F.relu(layer(x), inplace=True)
         x = self.act(self.bn(self.conv(x)))
         return self.pool(x)  # type: ignore[no-any-return]
 
