@@ -18,11 +18,12 @@ HERE = Path(__file__).resolve().parent
 BENCHMARKS = {
     "index": "1,000 photographs to an index, beside the usual ways of doing it",
     "search": "a million vectors, beside FAISS itself",
+    "models": "the backbones beside transformers and timm, in eager and under the automatic engine",
     "cifar10": "what the features are worth: kNN and linear probe on CIFAR-10",
     "startup": "time to import and to print help; memory by number of images",
 }
 
-RIVALS = {"index"}
+RIVALS = {"index", "models"}
 """Benchmarks that compare with other libraries, and so may run in another environment."""
 
 
