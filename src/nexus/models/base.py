@@ -55,7 +55,7 @@ class NexusModule(nn.Module):
         head: nn.Module
 
     Config: ClassVar[type[BaseConfig] | None] = None
-    optional_keys: ClassVar[tuple[str, ...]] = ()
+    optional_keys: tuple[str, ...] = ()
 
     def __init__(self, config: Mapping[str, Any] | BaseConfig) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.dinov2 import DINOv2 as DINOv2
     from nexus.models.cv.efficient_net import EfficientNet as EfficientNet
     from nexus.models.cv.eva02 import EVA02 as EVA02
+    from nexus.models.cv.googlenet import GoogLeNet as GoogLeNet
     from nexus.models.cv.hivit import HiViT as HiViT
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
@@ -52,6 +53,7 @@ __getattr__, __dir__, __all__ = attach(
         "DINOv2": ".dinov2",
         "EfficientNet": ".efficient_net",
         "EVA02": ".eva02",
+        "GoogLeNet": ".googlenet",
         "HiViT": ".hivit",
         "HybridViT": ".vit_hybrid",
         "InternViT": ".intern_vl",
