@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.efficient_net import EfficientNet as EfficientNet
     from nexus.models.cv.eva02 import EVA02 as EVA02
     from nexus.models.cv.googlenet import GoogLeNet as GoogLeNet
+    from nexus.models.cv.hiera import Hiera as Hiera
     from nexus.models.cv.hivit import HiViT as HiViT
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
@@ -48,16 +49,17 @@ __getattr__, __dir__, __all__ = attach(
         "CLIPVision": ".clip",
         "ConvNeXt": ".convnext",
         "CvT": ".cvt",
+        "DINOv2": ".dinov2",
         "DeiT": ".deit",
         "DiNAT": ".dinat",
-        "DINOv2": ".dinov2",
-        "EfficientNet": ".efficient_net",
         "EVA02": ".eva02",
+        "EfficientNet": ".efficient_net",
         "GoogLeNet": ".googlenet",
         "HiViT": ".hivit",
+        "Hiera": ".hiera",
         "HybridViT": ".vit_hybrid",
-        "InternViT": ".intern_vl",
         "InternVL": ".intern_vl",
+        "InternViT": ".intern_vl",
         "LeNet": ".lenet",
         "MobileNetV1": ".mobilenet",
         "MobileNetV2": ".mobilenet",
