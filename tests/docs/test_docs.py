@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import runpy
 import shutil
@@ -118,3 +119,11 @@ def test_every_verb_is_in_the_reference() -> None:
 def test_pictures_are_small_and_shown(picture: Path) -> None:
     assert picture.stat().st_size < 300_000
     assert any(picture.name in page.read_text(encoding="utf-8") for page in PAGES)
+
+
+@pytest.mark.parametrize("family", registry.families())
+def test_the_reference_has_every_family(family: str) -> None:
+    """All public classes and configs of a family stand on the page that is made of docstrings."""
+    listed = set(re.findall(r"\w+", (DOCS / "reference" / "models.md").read_text()))
+    public = importlib.import_module(registry.families()[family].package).__all__
+    assert set(public) <= listed, "docs/reference/models.md lacks a class"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from nexus.errors import ConfigError
 from nexus.models.conversion import CheckpointFormat, State, rename
 
-__all__ = ["FORMATS", "config_from_huggingface"]
+__all__ = ["FORMATS"]
 
 ENDS: dict[str, str | None] = {
     "patch_embed.proj": "proj",
@@ -55,12 +53,3 @@ def block_names(depths: tuple[int, int, int]) -> list[str]:
 
 FORMATS = {"authors'": CheckpointFormat("absolute_pos_embed", from_authors)}
 """Layout -> how to recognise and convert it."""
-
-
-def config_from_huggingface(described: Mapping[str, Any]) -> dict[str, Any]:
-    """There is no HiViT in transformers.
-
-    Raises:
-        ConfigError: always.
-    """
-    raise ConfigError(f"transformers has no HiViT; its model_type = {described.get('model_type')!r} is another model's")
