@@ -67,7 +67,7 @@ def conv_bn(
     return nn.Sequential(layers)
 
 
-def make_divisible(width: float, divisor: int = 8) -> int:
+def make_divisible(width: int | float, divisor: int = 8) -> int:
     """Round a number of channels to a multiple of `divisor`, but never down by more than a tenth."""
     rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * width else rounded
