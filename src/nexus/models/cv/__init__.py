@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.googlenet import GoogLeNet as GoogLeNet
     from nexus.models.cv.hiera import Hiera as Hiera
     from nexus.models.cv.hivit import HiViT as HiViT
+    from nexus.models.cv.inception import InceptionV3 as InceptionV3
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
     from nexus.models.cv.lenet import LeNet as LeNet
@@ -58,8 +59,9 @@ __getattr__, __dir__, __all__ = attach(
         "HiViT": ".hivit",
         "Hiera": ".hiera",
         "HybridViT": ".vit_hybrid",
-        "InternVL": ".intern_vl",
+        "InceptionV3": ".inception",
         "InternViT": ".intern_vl",
+        "InternVL": ".intern_vl",
         "LeNet": ".lenet",
         "MobileNetV1": ".mobilenet",
         "MobileNetV2": ".mobilenet",
