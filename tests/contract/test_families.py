@@ -421,7 +421,7 @@ def test_own_checkpoint_files_load(tiny: dict[str, Any], tmp_path: Path, monkeyp
 def on_meta(name: str) -> NexusModule:
     variant = registry.variant(name)
     with torch.device("meta"):
-        return registry.model_class(variant.class_name)(variant.config)
+        return registry.model_class(variant.class_name)(variant.config).eval()
 
 
 @pytest.mark.parametrize("name", registry.list_models())

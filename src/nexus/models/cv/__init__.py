@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nexus.models.cv.intern_vl import InternViT as InternViT
     from nexus.models.cv.intern_vl import InternVL as InternVL
     from nexus.models.cv.lenet import LeNet as LeNet
+    from nexus.models.cv.mobile_former import MobileFormer as MobileFormer
     from nexus.models.cv.mobilenet import MobileNetV1 as MobileNetV1
     from nexus.models.cv.mobilenet import MobileNetV2 as MobileNetV2
     from nexus.models.cv.mobilenet import MobileNetV3 as MobileNetV3
@@ -63,6 +64,7 @@ __getattr__, __dir__, __all__ = attach(
         "InternViT": ".intern_vl",
         "InternVL": ".intern_vl",
         "LeNet": ".lenet",
+        "MobileFormer": ".mobile_former",
         "MobileNetV1": ".mobilenet",
         "MobileNetV2": ".mobilenet",
         "MobileNetV3": ".mobilenet",

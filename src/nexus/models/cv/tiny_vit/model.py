@@ -113,10 +113,12 @@ class TinyViT(WeightInitMixin, NexusModule):
             x = self.merges[stage - 1](x) if stage else x
             for block in blocks.children():
                 x, weights = self.run_block(block, x, "attentions" in wanted)
-                features.append(x)
+                if "features" in wanted:
+                    features.append(x)
                 if weights is not None:
                     attentions.append(weights)
-            pyramid[4 << stage] = x
+            if "pyramid" in wanted:
+                pyramid[4 << stage] = x
 
         found = {
             "tokens": x.flatten(2).transpose(1, 2),  # (B, N, D)
