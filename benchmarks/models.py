@@ -114,10 +114,10 @@ def _method(batch: int) -> str:
         f"Batches of {batch} photographs, preprocessed before, through the whole network to its logits (DINOv2: to its "
         f"class token), with PyTorch's threads on all {usable_cores()} cores. All have the same random weights, which "
         "our loader reads from the state dicts of both libraries. The module is called as its users call it, under "
-        "`inference_mode`, in eager fp32; the automatic engine gets pixels and normalises them too, and was chosen as "
-        f"for a job of {JOB:,} images. What is compared runs in one process, one after the other, again and again; a "
-        "ratio is the median of such pairs. Position embeddings of DINOv2 are those of 518 pixels, resampled at each "
-        "call, but by timm once."
+        "`inference_mode`, in eager fp32. The automatic engine gets pixels and normalises them too; it was chosen as "
+        f"for a job of {JOB:,} images, and held against eager fp32 on these weights. What is compared runs in one "
+        "process, one after the other, again and again; a ratio is the median of such pairs. Position embeddings of "
+        "DINOv2 are those of 518 pixels, resampled at each call, but by timm once."
     )
 
 

@@ -58,7 +58,7 @@ def random_model(network: Network, images: Tensor, seed: int = 0) -> NexusModule
     """Build our model with random weights that compute something.
 
     At their start networks are almost the identity, so norms, biases and LayerScale are drawn at random too. Batch
-    norms take the statistics of some images, as training would have left them.
+    norms take the variances of some images, so that nothing grows or vanishes with depth.
 
     Args:
         network: which.
@@ -81,13 +81,18 @@ def random_model(network: Network, images: Tensor, seed: int = 0) -> NexusModule
 
 
 def _settle(model: NexusModule, norms: list[nn.BatchNorm2d], images: Tensor) -> None:
-    """Let batch norms take the statistics of these images for their own."""
+    """Let batch norms take the variances that these images give.
+
+    Not the means: most of what a random network computes is the same for all images, and what is left without it is
+    rounded far worse than in a trained network (ResNet-50 in bf16: cosine 0.9967; trained, and this way, 0.9999).
+    """
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
     model.train()(images, outputs=("embeddings",))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+        norm.running_mean.zero_()  # type: ignore[union-attr]
         norm.num_batches_tracked.zero_()  # type: ignore[union-attr]
 
 
