@@ -29,6 +29,10 @@ def test_a_folder_that_is_no_family_is_refused(tmp_path: object) -> None:
         registry.register(str(tmp_path))
 
 
+NOT_PUBLISHED = ("hivit_tiny", "hivit_small", "hivit_base", "mobile_former_")
+"""Sizes of which the authors publish no weights, or none behind an address that a program can fetch."""
+
+
 @pytest.mark.parametrize("name", registry.list_models())
 def test_variants_are_literals_that_parse(name: str) -> None:
     from nexus import hub
@@ -37,7 +41,8 @@ def test_variants_are_literals_that_parse(name: str) -> None:
     variant = registry.variant(name)
     assert registry.model_class(variant.class_name).Config.parse(variant.config)
     assert PreprocessSpec.parse(variant.preprocess)
-    assert [hub.parse_source(source) for source in variant.weights]
+    sources = [hub.parse_source(source) for source in variant.weights]
+    assert sources or name.startswith(NOT_PUBLISHED)
 
 
 def test_a_citation_is_bibtex() -> None:
