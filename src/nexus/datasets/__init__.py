@@ -8,6 +8,9 @@ from nexus._lazy import attach
 
 if TYPE_CHECKING:
     from nexus.datasets.fetch import fetch_image as fetch_image
+    from nexus.datasets.labelled import LabelledImages as LabelledImages
     from nexus.datasets.sources import find_images as find_images
 
-__getattr__, __dir__, __all__ = attach(__name__, {"fetch_image": ".fetch", "find_images": ".sources"})
+__getattr__, __dir__, __all__ = attach(
+    __name__, {"LabelledImages": ".labelled", "fetch_image": ".fetch", "find_images": ".sources"}
+)
