@@ -14,6 +14,7 @@
     │   └── CheckpointMismatchError         keys or shapes differ from the model's
     ├── EngineError (RuntimeError)          a way of running the model is absent or gives other answers
     ├── CollectionError (RuntimeError)      an index folder is damaged, locked, newer, or made with other settings
+    ├── TrainingError (RuntimeError)        a training run cannot begin, or cannot go on
     └── MissingDependencyError (ImportError)  an optional package is not installed
 
 A message names the thing, its value and the remedy. `except NexusError` catches them all; the command line prints
@@ -41,6 +42,7 @@ __all__ = [
     "MissingDependencyError",
     "NexusError",
     "OfflineError",
+    "TrainingError",
     "UnknownNameError",
     "UnsafeFileError",
     "WeightsError",
@@ -145,6 +147,10 @@ class EngineError(NexusError, RuntimeError):
 
 class CollectionError(NexusError, RuntimeError):
     """An index folder is damaged, locked, of a newer format, or made with other settings."""
+
+
+class TrainingError(NexusError, RuntimeError):
+    """A training run cannot begin, or cannot go on; what it had reached is kept."""
 
 
 class MissingDependencyError(NexusError, ImportError):

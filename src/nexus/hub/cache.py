@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from nexus._files import write_file
 from nexus.config import Config
 from nexus.hub.download import sha256_of
 from nexus.hub.settings import cache_dir
@@ -167,9 +167,7 @@ def _read(file: Path) -> CacheEntry | None:
 
 def _write(file: Path, entry: CacheEntry) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".tmp", encoding="utf-8", delete=False) as temporary:
-        json.dump(entry.to_dict(), temporary, indent=2)
-    os.replace(temporary.name, file)
+    write_file(file, json.dumps(entry.to_dict(), indent=2).encode())
 
 
 def _flush(file: Path) -> None:

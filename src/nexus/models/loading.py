@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from nexus import hub, registry
+from nexus._files import write_file
 from nexus.assets import load_labels
 from nexus.errors import ConfigError, NexusError, WeightsError
 from nexus.models.conversion import State, detect_format
@@ -87,10 +86,10 @@ def save_model(model: NexusModule, folder: str | Path) -> Path:
         "labels": model.labels if named else None,
     }
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
-    _write(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+    write_file(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
     if model.tokenizer is not None:
-        _write(folder / "tokenizer.json", model.tokenizer.to_json().encode())
-    _write(folder / "config.json", (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode())
+        write_file(folder / "tokenizer.json", model.tokenizer.to_json().encode())
+    write_file(folder / "config.json", (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode())
     return folder
 
 
@@ -246,16 +245,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a JSON object")
     return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside the place and rename, so that a reader sees the old file or the new one."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)

@@ -43,7 +43,6 @@ __all__ = [
     "create",
     "load_state",
     "reported",
-    "sync_folder",
     "transaction",
     "vector_file",
 ]
@@ -216,13 +215,3 @@ def load_state(connection: sqlite3.Connection) -> State | None:
         matrix: NDArray[np.float32] = np.frombuffer(components, "<f4").reshape(dims, identity.dims)
         projection = Projection(matrix, explained)
     return State(identity, root, ann, generation, rows, dims, projection)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and new files in a folder survive a power cut, where the system can (Windows does it by itself)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import ArrayLike, NDArray
 
+from nexus._files import sync_folder
 from nexus.errors import CollectionError, ConfigError, InputError
 from nexus.results import printable
 from nexus.retrieval import store
@@ -249,7 +250,7 @@ class Writer:
                 state = State(identity, _absolute(root), ann or "auto", 1, 0, identity.dims, None)
                 store.create(db, state)
                 vector_file(self.folder, 1).write_bytes(b"")
-                store.sync_folder(self.folder)
+                sync_folder(self.folder)
             elif differences := state.identity.differences(identity):
                 raise CollectionError(
                     f"{self.folder} was made with other settings ({'; '.join(differences)}); vectors of the two cannot "
@@ -342,7 +343,7 @@ class Writer:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, target)
-        store.sync_folder(self.folder)
+        sync_folder(self.folder)
         with transaction(self._connection, self.folder, write=True) as db:
             # In ascending order a row only moves to a smaller number that is free by then.
             db.executemany(
