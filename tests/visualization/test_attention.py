@@ -1,4 +1,4 @@
-"""Class-token attention and rollout against their definitions, and the overlays."""
+"""Class-token attention and rollout against their definitions, and their picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from nexus.errors import InputError
-from nexus.visualization import attention_rollout, cls_attention, draw_attention, overlay
+from nexus.visualization import attention_rollout, cls_attention, draw_attention
 
 
 def attentions(layers: int = 3, prefix: int = 1, patches: int = 12) -> list[torch.Tensor]:
@@ -37,17 +37,6 @@ def test_rollout_of_a_skip_connection_alone_stays_at_the_class_token() -> None:
     assert attention_rollout([np.eye(5)[None, None]] * 3).sum() == 0
 
 
-def test_an_overlay_is_bright_where_the_map_is_high() -> None:
-    heat = np.zeros((4, 4))
-    heat[1, 2] = 1
-    drawn = np.asarray(overlay(Image.new("RGB", (80, 80)), heat, strength=1.0).convert("L"))
-    assert np.unravel_index(drawn.argmax(), drawn.shape)[0] // 20 == 1
-    assert np.unravel_index(drawn.argmax(), drawn.shape)[1] // 20 == 2
-    photo = Image.new("RGB", (8, 8), "#123456")
-    assert overlay(photo, heat, strength=0.0).tobytes() == photo.tobytes()
-    assert len(set(np.asarray(overlay(photo, np.ones((2, 2)))).reshape(-1, 3).T[0])) == 1
-
-
 def test_the_picture_has_a_column_per_map() -> None:
     maps = cls_attention(attentions(1)[0], grid=(3, 4))[0]
     photo = Image.new("RGB", (400, 300))
@@ -65,7 +54,3 @@ def test_wrong_input_is_named() -> None:
         cls_attention(np.zeros((1, 1, 4, 4)))
     with pytest.raises(InputError, match="at least one layer"):
         attention_rollout([])
-    with pytest.raises(InputError, match="strength"):
-        overlay(Image.new("RGB", (4, 4)), np.ones((2, 2)), strength=2)
-    with pytest.raises(InputError, match="finite"):
-        overlay(Image.new("RGB", (4, 4)), np.full((2, 2), np.nan))

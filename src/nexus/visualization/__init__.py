@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from nexus.visualization.attention import attention_rollout as attention_rollout
     from nexus.visualization.attention import cls_attention as cls_attention
     from nexus.visualization.attention import draw_attention as draw_attention
-    from nexus.visualization.attention import overlay as overlay
     from nexus.visualization.attention import plot_attention_maps as plot_attention_maps
     from nexus.visualization.contact_sheet import ContactSheet as ContactSheet
     from nexus.visualization.contact_sheet import Row as Row
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from nexus.visualization.feature_maps import visualize_feature_maps as visualize_feature_maps
     from nexus.visualization.feature_pca import PatchPCA as PatchPCA
     from nexus.visualization.feature_pca import patch_pca as patch_pca
+    from nexus.visualization.heatmap import draw_heatmap as draw_heatmap
+    from nexus.visualization.heatmap import overlay as overlay
     from nexus.visualization.similarity_matrix import draw_similarity as draw_similarity
 
 __getattr__, __dir__, __all__ = attach(
@@ -30,8 +31,9 @@ __getattr__, __dir__, __all__ = attach(
         "attention_rollout": ".attention",
         "cls_attention": ".attention",
         "draw_attention": ".attention",
+        "draw_heatmap": ".heatmap",
         "draw_similarity": ".similarity_matrix",
-        "overlay": ".attention",
+        "overlay": ".heatmap",
         "patch_pca": ".feature_pca",
         "plot_attention_maps": ".attention",
         "visualize_feature_maps": ".feature_maps",

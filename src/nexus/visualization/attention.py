@@ -16,12 +16,13 @@ from nexus.errors import InputError
 from nexus.visualization._canvas import LIGHT, Palette, draw_table
 from nexus.visualization._colours import colourize
 from nexus.visualization._grid import grid_of
+from nexus.visualization.heatmap import overlay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["attention_rollout", "cls_attention", "draw_attention", "overlay", "plot_attention_maps"]
+__all__ = ["attention_rollout", "cls_attention", "draw_attention", "plot_attention_maps"]
 
 
 def cls_attention(
@@ -76,30 +77,6 @@ def attention_rollout(
         flow = 0.5 * (flow @ mixed) + 0.5 * flow
     rows, columns = grid_of(first.shape[-1] - prefix, grid)
     return flow[:, 0, prefix:].reshape(len(flow), rows, columns).float().numpy()
-
-
-def overlay(photo: Image.Image, heat: NDArray[np.floating], *, strength: float = 0.6) -> Image.Image:
-    """Lay a map over a photograph, its colours from the map's smallest value to its 99.5th percentile.
-
-    Not to its largest: a few patches without content that collect attention (arXiv 2309.16588) would hide the rest.
-
-    Args:
-        photo: the picture as the model saw it, so that patches and pixels agree.
-        heat: (h, w) values; a map of equal values is drawn as 0.
-        strength: 0 shows the photograph, 1 the map.
-
-    Raises:
-        InputError: `heat` is not (h, w) of finite values, or `strength` is not in 0..1.
-    """
-    heat = np.asarray(heat, dtype=np.float64)
-    if heat.ndim != 2 or 0 in heat.shape or not np.isfinite(heat).all():
-        raise InputError(f"a map must be (h, w) finite values, got the shape {heat.shape}")
-    if not 0 <= strength <= 1:
-        raise InputError(f"strength={strength} must be between 0 and 1")
-    low, high = heat.min(), np.percentile(heat, 99.5)
-    unit = np.clip((heat - low) / (high - low), 0, 1) if high > low else (heat > low).astype(np.float64)
-    smooth = Image.fromarray(unit.astype(np.float32)).resize(photo.size, Image.Resampling.BILINEAR)
-    return Image.blend(photo.convert("RGB"), Image.fromarray(colourize(np.asarray(smooth))), strength)
 
 
 def draw_attention(
