@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from nexus.evaluation.cross_validation import cross_validate as cross_validate
     from nexus.evaluation.knn import KNNClassifier as KNNClassifier
     from nexus.evaluation.linear_probe import LinearProbe as LinearProbe
+    from nexus.evaluation.probe_sweep import ProbeSweep as ProbeSweep
+    from nexus.evaluation.probe_sweep import SweepConfig as SweepConfig
+    from nexus.evaluation.probe_sweep import sweep_probes as sweep_probes
     from nexus.evaluation.zero_shot import ZeroShotClassifier as ZeroShotClassifier
 
 __getattr__, __dir__, __all__ = attach(
@@ -20,8 +23,11 @@ __getattr__, __dir__, __all__ = attach(
         "FeatureClassifier": ".classifier",
         "KNNClassifier": ".knn",
         "LinearProbe": ".linear_probe",
+        "ProbeSweep": ".probe_sweep",
+        "SweepConfig": ".probe_sweep",
         "ZeroShotClassifier": ".zero_shot",
         "cross_validate": ".cross_validation",
         "load_classifier": ".classifier",
+        "sweep_probes": ".probe_sweep",
     },
 )
