@@ -1,0 +1,202 @@
+"""What the tests do inside a job: a small model trained on any number of processes. Also the script of the job.
+
+torchrun --nproc-per-node 2 distributed_checks.py FOLDER CHECK...
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nexus.distributed.launch import (
+    all_reduce_max,
+    all_reduce_sum,
+    barrier,
+    broadcast_text,
+    gather_objects,
+    is_main,
+    process_group,
+    rank,
+    world,
+)
+from nexus.distributed.shard import clip_gradients, full_weights, micro_batch, parallelise, unwrap
+from nexus.errors import ConfigError
+from nexus.models.cv.dinov2 import DINOv2
+
+CPU = torch.device("cpu")
+
+CONFIG = {"image_size": 28, "patch_size": 7, "num_classes": 5, "embed_dim": 16, "num_layers": 2, "num_heads": 2}
+"""A model with a weight that nothing reads (the mask token) and some that two processes cannot share evenly."""
+
+SIZES = (7, 7, 7, 8, 1, 7)
+"""Samples of each batch. Two processes get 4 + 3 of them, and at last 1 + 0."""
+
+
+def model(**changes: Any) -> DINOv2:
+    """The same on every process."""
+    torch.manual_seed(0)
+    net = DINOv2({**CONFIG, **changes}).train()
+    nn.init.ones_(net.mask_token)  # so that it would be seen if it decayed
+    return net
+
+
+def batch(step: int) -> tuple[Tensor, Tensor]:
+    """This process's share of a batch."""
+    numbers, size = torch.Generator().manual_seed(step), SIZES[step]
+    images, targets = torch.randn(size, 3, 28, 28, generator=numbers), torch.randint(5, (size,), generator=numbers)
+    share = slice(rank() * (size + 1) // world(), (rank() + 1) * (size + 1) // world())
+    return images[share], targets[share]
+
+
+def summed_loss(net: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """Without a sample, the loss of some picture, times zero."""
+    if len(images) == 0:
+        return 0 * summed_loss(net, torch.zeros(1, 3, 28, 28), torch.zeros(1, dtype=torch.long))
+    return F.cross_entropy(net(images, outputs=("logits",))["logits"], targets, reduction="sum")
+
+
+def train(
+    net: nn.Module, optimizer: torch.optim.Optimizer, steps: Sequence[int] = range(6), micro_batches: int = 1
+) -> list[list[float]]:
+    """Train, and return the loss and the norm of the gradients of each step."""
+    curve = []
+    for step in steps:
+        images, targets = batch(step)
+        parts = list(zip(images.tensor_split(micro_batches), targets.tensor_split(micro_batches)))
+        total = torch.zeros(())
+        for number, part in enumerate(parts, start=1):
+            with micro_batch(net, last=number == len(parts)):
+                loss = summed_loss(net, *part)
+                (loss * world() / SIZES[step]).backward()
+            total += loss.detach()
+        norm = clip_gradients(net, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        curve.append([float(all_reduce_sum(total)) / SIZES[step], float(norm)])
+    return curve
+
+
+def adamw(net: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.1)
+
+
+def run(
+    parallel: str, *, micro_batches: int = 1, recompute: bool = False, precision: str = "fp32", frozen: bool = False
+) -> dict[str, Any]:
+    """Train six steps; the curve, and how far the weights came (the sum of each)."""
+    net = model()
+    net.gradient_checkpointing = recompute
+    if frozen:
+        net.blocks[0].requires_grad_(False)
+    net = parallelise(net, parallel, CPU, precision=precision)  # type: ignore[assignment, arg-type]
+    curve = train(net, adamw(net), micro_batches=micro_batches)
+    return {"curve": curve, "weights": {key: float(value.sum()) for key, value in full_weights(net).items()}}
+
+
+# -- what the tests ask for by name ---------------------------------------------------------------------------------
+
+
+def messages() -> Any:
+    """Everything that processes tell one another."""
+    barrier()
+    mine = torch.tensor([float(rank()), 1.0])
+    return {
+        "gathered": gather_objects({"rank": rank(), "text": "ä" * rank()}),
+        "told": gather_objects([broadcast_text("häuser" if is_main() else "?"), broadcast_text("")]),
+        "sum": gather_objects(all_reduce_sum(mine).tolist()),
+        "max": gather_objects(all_reduce_max(mine).tolist()),
+        "kept": gather_objects(mine.tolist()),
+        "nested": _nested(),
+    }
+
+
+def _nested() -> int:
+    with process_group(CPU):
+        return world()
+
+
+def ddp() -> Any:
+    return run("ddp")
+
+
+def fsdp() -> Any:
+    return run("fsdp")
+
+
+def ddp_micro() -> Any:
+    return run("ddp", micro_batches=3)
+
+
+def fsdp_micro() -> Any:
+    return run("fsdp", micro_batches=3)
+
+
+def ddp_recompute() -> Any:
+    return run("ddp", micro_batches=2, recompute=True)
+
+
+def fsdp_recompute() -> Any:
+    return run("fsdp", micro_batches=2, recompute=True)
+
+
+def ddp_frozen() -> Any:
+    return run("ddp", frozen=True)
+
+
+def fsdp_frozen() -> Any:
+    return run("fsdp", frozen=True)
+
+
+def fsdp_bf16() -> Any:
+    return run("fsdp", precision="bf16")
+
+
+def shapes() -> Any:
+    """Numbers of weights: of the model, and what each process keeps of it; and what is not whole outside a block."""
+    net = model()
+    whole = sum(weight.numel() for weight in net.parameters())
+    net = parallelise(net, "fsdp", CPU)  # type: ignore[assignment]
+    kept = sum(weight.to_local().numel() for weight in net.parameters())  # type: ignore[attr-defined]
+    return {"whole": whole, "kept": gather_objects(kept), "unwrapped": unwrap(net) is net}
+
+
+def refusals() -> Any:
+    """What cannot be spread, and how that is said."""
+    said = []
+    scalar = model()
+    scalar.scale = nn.Parameter(torch.ones(()))
+    for net, parallel in ((model(), "none"), (model(), "fsdpp"), (scalar, "fsdp")):
+        try:
+            parallelise(net, parallel, CPU)  # type: ignore[arg-type]
+        except ConfigError as error:
+            said.append(str(error))
+    return said
+
+
+def fails() -> Any:
+    """One process fails while the other waits for it."""
+    if rank() == 1:
+        raise ConfigError("process 1 has a reason")
+    barrier()
+
+
+def main() -> None:
+    warnings.simplefilter("error")
+    folder, names = Path(sys.argv[1]), sys.argv[2:]
+    checks: dict[str, Callable[[], Any]] = globals()
+    with process_group(CPU):
+        found = {name: checks[name]() for name in names}
+        if is_main():
+            (folder / "found.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
