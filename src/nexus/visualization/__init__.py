@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nexus.visualization.heatmap import draw_heatmap as draw_heatmap
     from nexus.visualization.heatmap import overlay as overlay
     from nexus.visualization.similarity_matrix import draw_similarity as draw_similarity
+    from nexus.visualization.training_curves import draw_curves as draw_curves
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -31,6 +32,7 @@ __getattr__, __dir__, __all__ = attach(
         "attention_rollout": ".attention",
         "cls_attention": ".attention",
         "draw_attention": ".attention",
+        "draw_curves": ".training_curves",
         "draw_heatmap": ".heatmap",
         "draw_similarity": ".similarity_matrix",
         "overlay": ".heatmap",
