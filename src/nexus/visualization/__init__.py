@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from nexus.visualization.attention import cls_attention as cls_attention
     from nexus.visualization.attention import draw_attention as draw_attention
     from nexus.visualization.attention import plot_attention_maps as plot_attention_maps
+    from nexus.visualization.confusion import Confusion as Confusion
+    from nexus.visualization.confusion import draw_confusion as draw_confusion
+    from nexus.visualization.confusion import most_confused as most_confused
     from nexus.visualization.contact_sheet import ContactSheet as ContactSheet
     from nexus.visualization.contact_sheet import Row as Row
     from nexus.visualization.contact_sheet import Tile as Tile
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "Confusion": ".confusion",
         "ContactSheet": ".contact_sheet",
         "PatchPCA": ".feature_pca",
         "Row": ".contact_sheet",
@@ -32,9 +36,11 @@ __getattr__, __dir__, __all__ = attach(
         "attention_rollout": ".attention",
         "cls_attention": ".attention",
         "draw_attention": ".attention",
+        "draw_confusion": ".confusion",
         "draw_curves": ".training_curves",
         "draw_heatmap": ".heatmap",
         "draw_similarity": ".similarity_matrix",
+        "most_confused": ".confusion",
         "overlay": ".heatmap",
         "patch_pca": ".feature_pca",
         "plot_attention_maps": ".attention",

@@ -21,6 +21,7 @@ __all__ = [
     "fit_within",
     "font",
     "placeholder",
+    "readable_on",
     "write",
 ]
 
@@ -160,3 +161,9 @@ def draw_table(
         if captions:
             write(pen, (margin, top + height + 18), captions[row], width, 13, palette.muted)
     return page
+
+
+def readable_on(colour: str) -> str:
+    """Return black or white, whichever stands out on a CSS hex colour (Rec. 601 luma)."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return "#10131a" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"

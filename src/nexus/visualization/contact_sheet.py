@@ -18,7 +18,17 @@ from PIL import Image, ImageDraw
 
 from nexus.errors import InputError
 from nexus.results import printable
-from nexus.visualization._canvas import DARK, LIGHT, Palette, drawable, fit_within, font, placeholder, write
+from nexus.visualization._canvas import (
+    DARK,
+    LIGHT,
+    Palette,
+    drawable,
+    fit_within,
+    font,
+    placeholder,
+    readable_on,
+    write,
+)
 
 __all__ = ["ContactSheet", "Row", "Tile"]
 
@@ -241,19 +251,13 @@ class _Drawing:
     def _badge(self, text: str, left: int, top: int, colour: str) -> None:
         width = min(font(13).getlength(drawable(printable(text))) + 16, self.cell)
         self.pen.rounded_rectangle((left, top, left + width, top + 22), 8, fill=colour)
-        write(self.pen, (left + width / 2, top + 11), text, width - 8, 13, _readable_on(colour), anchor="mm")
+        write(self.pen, (left + width / 2, top + 11), text, width - 8, 13, readable_on(colour), anchor="mm")
 
     def _more(self, count: int, left: int, top: int) -> None:
         box = (left, top, left + self.cell - 1, top + self.cell - 1)
         self.pen.rounded_rectangle(box, 8, outline=self.palette.line, width=1)
         middle = (left + self.cell / 2, top + self.cell / 2)
         write(self.pen, middle, f"+{count} more", self.cell - 16, 18, self.palette.muted, anchor="mm")
-
-
-def _readable_on(colour: str) -> str:
-    """Return black or white, whichever stands out on a CSS hex colour (Rec. 601 luma)."""
-    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    return "#10131a" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"
 
 
 _STYLE = """
@@ -308,7 +312,7 @@ def _section(shown: _ShownRow, side: int, base: str | None) -> str:
 
 def _item(tile: Tile, thumbnail: Image.Image | None, side: int, base: str | None) -> str:
     marked = " marked" if tile.badge or tile.colour else ""
-    mark = f' style="--mark:{tile.colour};--on-mark:{_readable_on(tile.colour)}"' if tile.colour else ""
+    mark = f' style="--mark:{tile.colour};--on-mark:{readable_on(tile.colour)}"' if tile.colour else ""
     body = f'<div class="frame{marked}">{_img(thumbnail, tile.name, side)}</div>'
     body += f'<div class="badge">{_text(tile.badge)}</div>' if tile.badge else ""
     body += _caption(tile.name) if tile.name else ""
