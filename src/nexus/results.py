@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import textwrap
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 __all__ = [
     "Array",
@@ -127,6 +127,8 @@ class ProgressEvent(Result):
         total: units in all, or None where unknown.
         unit: what is counted: ``"images"``, ``"bytes"``.
         note: a line worth keeping, e.g. which engine was taken and why.
+        values: what to watch meanwhile, by name, in the order to show it in: ``loss``, ``lr``, ``images/s``, ``memory``
+            (bytes). Text is shown as it is.
     """
 
     stage: str
@@ -134,6 +136,7 @@ class ProgressEvent(Result):
     total: int | None = None
     unit: str = "images"
     note: str = ""
+    values: Mapping[str, float | str] = Field(default_factory=dict)
 
 
 Progress = Callable[[ProgressEvent], None]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from nexus.results import Progress, ProgressEvent
 
@@ -27,9 +28,11 @@ def shown() -> Iterator[Progress]:
 
 @contextmanager
 def _bars() -> Iterator[Progress]:
-    from rich.console import Console
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
+    from rich.text import Text
 
     console = Console(stderr=True)
     columns = (
@@ -39,17 +42,24 @@ def _bars() -> Iterator[Progress]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, tuple[TaskID, float]] = {}
+    bars = Bars(*columns, console=console)
+    with Live(bars, console=console, transient=True) as live:
+        tasks: dict[str, TaskID] = {}
+        starts = _Starts()
 
         def draw(event: ProgressEvent) -> None:
             if event.note:
                 console.print(event.note, markup=False, highlight=False)
                 return
+            start, began = starts.of(event)
             if event.stage not in tasks:
-                tasks[event.stage] = bars.add_task(event.stage, count="", rate=""), time.monotonic()
-            task, started = tasks[event.stage]
-            bars.update(task, completed=event.done, total=event.total, count=_count(event), rate=_rate(event, started))
+                tasks[event.stage] = bars.add_task(event.stage, completed=event.done, count="", rate="")
+            elif began:
+                bars.reset(tasks[event.stage], completed=event.done)
+            said = {"count": _count(event), "rate": _rate(event, start)}
+            bars.update(tasks[event.stage], completed=event.done, total=event.total, **said)
+            if event.values:  # on a line of their own: beside the bar a narrow terminal would cut them off
+                live.update(Group(bars, Text(_values(event), style="dim", no_wrap=True, overflow="ellipsis")))
 
         yield draw
 
@@ -58,27 +68,64 @@ class _Lines:
     """Plain lines: each note, and each stage now and then and at its end."""
 
     def __init__(self) -> None:
-        self.started: dict[str, float] = {}
+        self.starts = _Starts()
         self.printed: dict[str, float] = {}
 
     def __call__(self, event: ProgressEvent) -> None:
         if event.note:
             print(event.note, file=sys.stderr, flush=True)
             return
+        start, _ = self.starts.of(event)
         now = time.monotonic()
-        started = self.started.setdefault(event.stage, now)
         if now - self.printed.setdefault(event.stage, now) < PLAIN_SECONDS:
             return
         self.printed[event.stage] = now
-        said = f"{event.stage}: {_count(event)} {_rate(event, started)} {_left(event, started)}"
-        print(said.rstrip(), file=sys.stderr, flush=True)
+        said = (f"{event.stage}:", _count(event), _rate(event, start), _left(event, start), _values(event))
+        print(" ".join(filter(None, said)), file=sys.stderr, flush=True)
 
 
-def _rate(event: ProgressEvent, started: float) -> str:
-    seconds = time.monotonic() - started
-    if seconds < 0.5 or not event.done:
+class _Start(NamedTuple):
+    """When a stage began, and how far it was then: a run that goes on does not begin at nothing."""
+
+    time: float
+    done: int
+
+
+class _Starts:
+    """The starts of all stages. One whose count falls has begun again, as validation does after every epoch."""
+
+    def __init__(self) -> None:
+        self.starts: dict[str, _Start] = {}
+        self.done: dict[str, int] = {}
+
+    def of(self, event: ProgressEvent) -> tuple[_Start, bool]:
+        """Return the start of the event's stage, and whether it is this event."""
+        began = event.done < self.done.get(event.stage, event.done + 1)
+        self.done[event.stage] = event.done
+        if began:
+            self.starts[event.stage] = _Start(time.monotonic(), event.done)
+        return self.starts[event.stage], began
+
+
+def _values(event: ProgressEvent) -> str:
+    return "  ".join(_value(name, value) for name, value in event.values.items())
+
+
+def _value(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        said = value
+    elif name == "memory":
+        said = f"{value / 1e9:.1f} GB"
+    else:
+        said = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}"
+    return f"{said} {name}" if "/" in name else f"{name} {said}"
+
+
+def _rate(event: ProgressEvent, start: _Start) -> str:
+    seconds, done = time.monotonic() - start.time, event.done - start.done
+    if seconds < 0.5 or not done:
         return ""
-    per_second = event.done / seconds
+    per_second = done / seconds
     return f"{per_second / 1e6:.1f} MB/s" if event.unit == "bytes" else f"{per_second:.1f} {event.unit}/s"
 
 
@@ -88,8 +135,9 @@ def _count(event: ProgressEvent) -> str:
     return f"{event.done / scale:.0f}{total} {unit}"
 
 
-def _left(event: ProgressEvent, started: float) -> str:
-    if not event.done or not event.total:
+def _left(event: ProgressEvent, start: _Start) -> str:
+    done = event.done - start.done
+    if not done or not event.total:
         return ""
-    seconds = (time.monotonic() - started) / event.done * (event.total - event.done)
+    seconds = (time.monotonic() - start.time) / done * (event.total - event.done)
     return f"{seconds:.0f} s left"
