@@ -56,8 +56,8 @@ def _bars() -> Iterator[Progress]:
                 tasks[event.stage] = bars.add_task(event.stage, completed=event.done, count="", rate="")
             elif began:
                 bars.reset(tasks[event.stage], completed=event.done)
-            said = {"count": _count(event), "rate": _rate(event, start)}
-            bars.update(tasks[event.stage], completed=event.done, total=event.total, **said)
+            task, rate = tasks[event.stage], _rate(event, start)
+            bars.update(task, completed=event.done, total=event.total, count=_count(event), rate=rate)
             if event.values:  # on a line of their own: beside the bar a narrow terminal would cut them off
                 live.update(Group(bars, Text(_values(event), style="dim", no_wrap=True, overflow="ellipsis")))
 
