@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 import signal
 import subprocess
@@ -17,9 +18,11 @@ import pytest
 import torch
 from PIL import Image
 
+from nexus._seeds import generator
 from nexus.errors import ConfigError, NexusError
 from nexus.transforms import decode
-from nexus.transforms.decode import Decoder
+from nexus.transforms.augment import AugmentConfig, augment
+from nexus.transforms.decode import Decoder, Seeded
 from nexus.transforms.image import EncodedImage, Limits, open_image
 from nexus.transforms.phash import perceptual_hash
 from nexus.transforms.preprocess import PreprocessSpec, apply
@@ -74,6 +77,56 @@ def test_every_kind_of_source_gives_the_same_pixels(folder: Path, decoder: Decod
         assert result.phash == results[0].phash
     assert results[3].source == "name"
     assert [result.sha256 is None for result in results] == [False] * 4 + [True] * 4
+
+
+def test_seeded_items_are_augmented_alike_wherever_they_are_rendered(folder: Path) -> None:
+    config = AugmentConfig(policy="randaugment", magnitude_std=0.5, brightness=0.4, hue=0.1)
+    path = folder / "05.jpg"
+    image = open_image(path)
+    seeds = [2**63 - 1, 7, 8]
+    forms = [path, path.read_bytes(), EncodedImage(path.read_bytes(), "name"), image, np.asarray(image)]
+    items = [Seeded(form, seed, size) for form in forms for seed in seeds for size in (None, 48)]
+    with Decoder(SPEC, workers=2, augment=config, hashes=False) as pool:
+        results = list(pool.stream([*items, path]))
+    for item, result in zip(items, results, strict=False):
+        expected = augment(image, SPEC, config, generator(item.seed), item.size)
+        np.testing.assert_array_equal(result.pixels, expected)
+        assert (result.sha256, result.phash, result.size) == (None, None, image.size)
+    np.testing.assert_array_equal(results[-1].pixels, apply(image, SPEC))  # an item without a seed is not
+
+
+def test_a_large_upright_jpeg_is_decoded_smaller_for_its_crop(tmp_path: Path) -> None:
+    """Orientation 6: stored lying, so that the crop must be found in the picture as it is seen."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(3, (640, 480)).save(tmp_path / "lying.jpg", exif=exif, quality=95, subsampling=0)
+    image = open_image(tmp_path / "lying.jpg")
+    assert image.size == (480, 640)
+    config, scaled = AugmentConfig(scale=(0.5, 1)), SPEC.replace(decode="scaled")
+    seeds = range(10)
+    with Decoder(scaled, workers=1, augment=config) as pool:
+        for seed, result in zip(
+            seeds, pool.stream(Seeded(tmp_path / "lying.jpg", seed) for seed in seeds), strict=True
+        ):
+            assert result.pixels is not None
+            exact = augment(image, SPEC, config, generator(seed))
+            difference = np.abs(result.pixels.astype(int) - exact)
+            assert difference.max() > 0  # it was decoded smaller
+            assert difference.mean() < 1.5
+            assert result.size == (480, 640)
+
+
+def test_a_decoder_closed_by_another_thread_ends_its_streams(folder: Path) -> None:
+    with Decoder(SPEC, workers=1) as pool:
+        for _ in range(4):
+            stream = pool.stream(itertools.cycle(sorted(folder.iterdir())))
+            next(stream)
+            closer = threading.Thread(target=pool.close)
+            closer.start()
+            with pytest.raises(NexusError, match="closed"):
+                for _ in stream:
+                    pass
+            closer.join()
 
 
 def test_bad_items_keep_their_place_and_say_why(folder: Path, decoder: Decoder) -> None:
@@ -269,6 +322,10 @@ def test_the_worker_imports_neither_torch_nor_pydantic(folder: Path) -> None:
         from nexus.transforms.image import Limits
         work = {"resize": 8, "crop": [8, 8], "interpolation": "bicubic", "min_side": 16}
         head, pixels = worker.answer(sys.argv[1], Limits(), **work)
+        assert "error" not in head and len(pixels) == 192, head
+        recipe = {"scale": [0.1, 1], "ratio": [1, 1], "flip": 1, "policy": "trivialaugment"}
+        recipe |= dict.fromkeys(["brightness", "contrast", "saturation", "hue"], 0.1)
+        head, pixels = worker.answer(sys.argv[1], Limits(), **work, augment=recipe, seed=1)
         assert "error" not in head and len(pixels) == 192, head
         print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "pydantic", "transformers", "rich"}))
         """,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
@@ -22,7 +23,14 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 from nexus.assets import PHOTOS
 from nexus.errors import ConfigError, InputError
 from nexus.transforms.image import open_image
-from nexus.transforms.preprocess import PreprocessSpec, apply, decode_floor, normalise, spec_from_huggingface
+from nexus.transforms.preprocess import (
+    PreprocessSpec,
+    apply,
+    decode_floor,
+    normalise,
+    normalise_batch,
+    spec_from_huggingface,
+)
 from nexus.transforms.resize import fit, resized_size
 
 DINOV2 = {
@@ -162,6 +170,20 @@ def test_channels_and_values() -> None:
     np.testing.assert_allclose(output[1, :, 0, 0], [1.0, -2.0, -1.0], rtol=1e-6)
     flipped = normalise(batch, spec.replace(channels="bgr"))
     np.testing.assert_allclose(flipped[1, :, 0, 0], [-0.6, -2.0, 7.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_tensors_get_the_values_of_arrays(channels: str, channels_last: bool) -> None:
+    spec = PreprocessSpec.parse({"channels": channels, "mean": (0.5, 0.4, 0.3), "std": (0.5, 0.2, 0.1)})
+    batch = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), np.uint8)
+    output = normalise_batch(torch.from_numpy(batch), spec, channels_last=channels_last)
+    np.testing.assert_array_equal(output.numpy(), normalise(batch, spec))
+    assert output.is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    half = normalise_batch(torch.from_numpy(batch), spec, dtype=torch.bfloat16)
+    assert torch.equal(half, output.to(torch.bfloat16))
+    with pytest.raises(InputError, match="uint8"):
+        normalise_batch(torch.from_numpy(batch)[0], spec)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from nexus._lazy import attach
 
 if TYPE_CHECKING:
+    from nexus.transforms.augment import AugmentConfig as AugmentConfig
     from nexus.transforms.decode import Decoded as Decoded
     from nexus.transforms.decode import Decoder as Decoder
+    from nexus.transforms.decode import Seeded as Seeded
     from nexus.transforms.image import EncodedImage as EncodedImage
     from nexus.transforms.image import ImageLike as ImageLike
     from nexus.transforms.image import Limits as Limits
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "AugmentConfig": ".augment",
         "Decoded": ".decode",
         "Decoder": ".decode",
         "EncodedImage": ".image",
         "ImageLike": ".image",
         "Limits": ".image",
         "PreprocessSpec": ".preprocess",
+        "Seeded": ".decode",
         "open_image": ".image",
     },
 )

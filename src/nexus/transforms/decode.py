@@ -18,13 +18,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -33,10 +34,13 @@ from nexus._system import usable_cores
 from nexus.errors import ConfigError, ImageError, NexusError
 from nexus.transforms._frames import read_frame, write_frame
 from nexus.transforms.image import EncodedImage, ImageLike, Limits, describe_source
-from nexus.transforms.preprocess import PreprocessSpec, decode_floor
+from nexus.transforms.preprocess import PreprocessSpec, geometry
 from nexus.transforms.worker import answer
 
-__all__ = ["Decoded", "Decoder"]
+if TYPE_CHECKING:
+    from nexus.transforms.augment import AugmentConfig
+
+__all__ = ["Decoded", "Decoder", "Seeded"]
 
 LOOK_AHEAD = 128
 LOOK_AHEAD_BYTES = 256 * 2**20
@@ -46,6 +50,22 @@ PIPELINED_BYTES = 4096
 
 START_SECONDS = 60.0
 WATCH_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A picture of which a random view is wanted.
+
+    Attributes:
+        source: the picture.
+        seed: from which all chance of its augmentation follows, 0 <= seed < 2**63. The same seed gives the same view,
+            whichever process renders it.
+        size: side of the view; None: the spec's.
+    """
+
+    source: ImageLike
+    seed: int
+    size: int | None = None
 
 
 @dataclass
@@ -58,7 +78,7 @@ class Decoded:
         pixels: (H, W, 3) uint8, resized and cropped by the spec; None if failed.
         error: why it failed, else None.
         sha256: of the file's bytes that were decoded, in hex; None for pixels that came without a file.
-        phash: 64-bit perceptual hash of the whole picture.
+        phash: 64-bit perceptual hash of the whole picture. Both hashes are None where the decoder leaves them out.
         size: (width, height) of the upright original.
     """
 
@@ -84,6 +104,8 @@ class Decoder:
         limits: what a picture may cost; None: the defaults of `Limits`.
         look_ahead: how many items may be under way or waiting to be taken, which bounds the memory; None: 128, fewer
             for large inputs.
+        augment: how items that are `Seeded` are changed at random; None: like the others, not at all.
+        hashes: whether to find each picture's content hash and perceptual hash.
     """
 
     def __init__(
@@ -93,8 +115,11 @@ class Decoder:
         workers: int | None = None,
         limits: Limits | None = None,
         look_ahead: int | None = None,
+        augment: AugmentConfig | None = None,
+        hashes: bool = True,
     ) -> None:
         self.spec = spec
+        self.augment, self.hashes = augment, hashes
         self.limits = limits or Limits()
         self.workers = usable_cores() if workers is None else workers
         if self.workers < 1:
@@ -117,7 +142,7 @@ class Decoder:
         if pool is not None:
             pool.close()
 
-    def stream(self, items: Iterable[ImageLike]) -> Iterator[Decoded]:
+    def stream(self, items: Iterable[ImageLike | Seeded]) -> Iterator[Decoded]:
         """Decode items, in the order of the input and a bounded number ahead of what is taken.
 
         A bad picture comes as an item with its `error`; it never raises. Leaving the loop early kills the processes
@@ -127,8 +152,12 @@ class Decoder:
             NexusError: the worker processes do not start.
         """
         if self._pool is None:
-            self._pool = _Pool(self.workers, _describe_work(self.spec), self.limits)
-        window = _Window(self._pool, items, self.look_ahead, heavy=2 * self.workers)
+            work = geometry(self.spec) | {"hashes": self.hashes}
+            if self.augment is not None:
+                work["augment"] = self.augment.to_dict()
+            self._pool = _Pool(self.workers, work, self.limits)
+        jobs = (self._job(index, item) for index, item in enumerate(items))
+        window = _Window(self._pool, jobs, self.look_ahead, heavy=2 * self.workers)
         try:
             while window.jobs or not window.exhausted:
                 # Two in for one out: the look-ahead fills up without holding back what is ready.
@@ -142,23 +171,24 @@ class Decoder:
             self.close()
             raise
 
+    def _job(self, index: int, item: ImageLike | Seeded) -> _Job:
+        if not isinstance(item, Seeded):
+            return _Job(index, item, {})
+        work = {} if item.size is None else _geometry_at(self.spec, item.size)
+        return _Job(index, item.source, work | {"seed": item.seed})
 
-def _describe_work(spec: PreprocessSpec) -> dict[str, Any]:
-    """Return the part of a spec that a worker needs, as keyword arguments of `worker.answer`."""
-    return {
-        "resize": spec.resize,
-        "crop": spec.crop,
-        "interpolation": spec.interpolation,
-        "min_side": decode_floor(spec),
-        "shape": (*spec.size, 3),
-    }
+
+@lru_cache(maxsize=64)
+def _geometry_at(spec: PreprocessSpec, size: int) -> dict[str, Any]:
+    return geometry(spec.at(size))
 
 
 class _Job:
-    """One item under way."""
+    """One item under way; `work` holds what `worker.answer` is told about it alone."""
 
-    def __init__(self, index: int, source: ImageLike) -> None:
+    def __init__(self, index: int, source: ImageLike, work: dict[str, Any]) -> None:
         self.index, self.name = index, describe_source(source)
+        self.work = work
         self.source: ImageLike | None = source  # dropped when done
         self.future: Future[Decoded] = Future()
         self.path: bytes | None = None
@@ -174,35 +204,37 @@ class _Job:
     def request(self) -> tuple[dict[str, Any], bytes] | None:
         """Return what to send to a process, or None for pixels that need no decoding."""
         if self.path is not None:
-            return {"path": True}, self.path
+            return self.work | {"path": True}, self.path
         if isinstance(self.source, EncodedImage):
-            return {"path": False}, self.source.data
+            return self.work | {"path": False}, self.source.data
         if isinstance(self.source, bytes | bytearray | memoryview):
-            return {"path": False}, bytes(self.source)
+            return self.work | {"path": False}, bytes(self.source)
         return None
 
-    def finish(self, reply: dict[str, Any], pixels: bytes | bytearray, shape: Sequence[int]) -> None:
+    def finish(self, reply: dict[str, Any], pixels: bytes | bytearray = b"") -> None:
         self.source = None
         if "error" in reply:
             result = Decoded(self.index, self.name, error=ImageError(self.name, reply["error"]))
         else:
-            array = np.frombuffer(pixels, np.uint8).reshape(shape)
+            array = np.frombuffer(pixels, np.uint8).reshape(reply["shape"])
             size = (reply["size"][0], reply["size"][1])
-            result = Decoded(self.index, self.name, array, None, reply["sha256"], reply["phash"], size)
-        self.future.set_result(result)
+            result = Decoded(self.index, self.name, array, None, reply.get("sha256"), reply.get("phash"), size)
+        with contextlib.suppress(InvalidStateError):  # failed meanwhile, by a decoder that is being closed
+            self.future.set_result(result)
 
     def fail(self, error: BaseException) -> None:
         self.source = None
-        self.future.set_exception(error)
+        with contextlib.suppress(InvalidStateError):
+            self.future.set_exception(error)
 
 
 class _Window:
     """The jobs of one stream that are under way or done but not taken, in the order of the input."""
 
-    def __init__(self, pool: _Pool, items: Iterable[ImageLike], length: int, heavy: int) -> None:
+    def __init__(self, pool: _Pool, waiting: Iterator[_Job], length: int, heavy: int) -> None:
         self.jobs: deque[_Job] = deque()
         self.exhausted = False
-        self._pool, self._items = pool, enumerate(items)
+        self._pool, self._waiting = pool, waiting
         self._length, self._max_heavy = length, heavy
         self._heavy: deque[_Job] = deque()
 
@@ -217,15 +249,14 @@ class _Window:
         if self.exhausted or len(self.jobs) >= self._length or len(self._heavy) >= self._max_heavy:
             return False
         try:
-            index, source = next(self._items)
+            job = next(self._waiting)
         except StopIteration:
             self.exhausted = True
             return False
-        job = _Job(index, source)
         self.jobs.append(job)
         if not job.is_light:
             self._heavy.append(job)
-        self._pool.jobs.put(job)
+        self._pool.submit(job)
         return True
 
 
@@ -239,6 +270,11 @@ class _Pool:
         self._lanes = [_Lane(self) for _ in range(workers)]
         for thread in (*self._lanes, threading.Thread(target=self._watch, daemon=True)):
             thread.start()
+
+    def submit(self, job: _Job) -> None:
+        self.jobs.put(job)
+        if self.closing.is_set():  # perhaps too late for anyone to take it
+            job.fail(NexusError("the decoder was closed"))
 
     def close(self) -> None:
         self.closing.set()
@@ -335,11 +371,9 @@ class _Lane(threading.Thread):
             self._bury()
 
     def _answer_here(self, job: _Job) -> None:
-        work = dict(self._pool.work)
-        shape = work.pop("shape")
         assert job.source is not None
         try:
-            job.finish(*answer(job.source, self._pool.limits, **work), shape)
+            job.finish(*answer(job.source, self._pool.limits, **(self._pool.work | job.work)))
         except Exception as error:  # noqa: BLE001 - a foreign object may raise anything; the stream must hear of it
             job.fail(error)
 
@@ -350,7 +384,7 @@ class _Lane(threading.Thread):
         except (EOFError, OSError):
             self._bury()
             return
-        self._sent.popleft().finish(reply, pixels, self._pool.work["shape"])
+        self._sent.popleft().finish(reply, pixels)
         if self._set_deadline(self._pool.limits.seconds if self._sent else math.inf):
             self._stop_process()  # killed in the instant of its answer: the answer counts
             self._resend()
@@ -369,7 +403,7 @@ class _Lane(threading.Thread):
         if self._pool.closing.is_set():
             return
         reason = f"takes longer than {self._pool.limits.seconds:g} s" if timed_out else _describe_death(status)
-        self._sent.popleft().finish({"error": reason}, b"", ())
+        self._sent.popleft().finish({"error": reason})
         self._resend()
 
     def _resend(self) -> None:
@@ -395,9 +429,8 @@ class _Lane(threading.Thread):
             self._process = _start_process()
             self._deadline = time.monotonic() + START_SECONDS
         requests, replies = _pipes(self._process)
-        work = {key: value for key, value in self._pool.work.items() if key != "shape"}
         try:
-            write_frame(requests, {"limits": dataclasses.asdict(self._pool.limits), **work})
+            write_frame(requests, {"limits": dataclasses.asdict(self._pool.limits), **self._pool.work})
             read_frame(replies)
         except (EOFError, OSError):
             self._set_deadline(math.inf)

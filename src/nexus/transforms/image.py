@@ -8,12 +8,13 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from nexus.errors import ConfigError, ImageError, MissingDependencyError
 from nexus.transforms._colour import scale_to_bytes, to_srgb
@@ -88,7 +89,7 @@ class Picture:
     Attributes:
         image: upright, 8-bit RGB, sRGB; perhaps decoded smaller than it is stored.
         size: (width, height) of the upright original.
-        sha256: of the very bytes that were decoded; None for pixels that came without a file.
+        sha256: of the very bytes that were decoded; None for pixels that came without a file, or where not wanted.
     """
 
     image: Image.Image
@@ -114,8 +115,16 @@ def open_image(source: ImageLike, *, limits: Limits | None = None, min_side: int
     return read_picture(source, limits or Limits(), min_side).image
 
 
-def read_picture(source: ImageLike, limits: Limits, min_side: int | None = None) -> Picture:
+MinSide: TypeAlias = int | Callable[[tuple[int, int]], int | None] | None
+"""To which shortest side a JPEG may be decoded, or what says so for the (width, height) of the upright original."""
+
+
+def read_picture(source: ImageLike, limits: Limits, min_side: MinSide = None, *, hashed: bool = True) -> Picture:
     """Do the work of `open_image`, and keep the original size and the hash of the decoded bytes.
+
+    Args:
+        source, limits, min_side: see `open_image`.
+        hashed: False: leave the hash out.
 
     Raises:
         ImageError: it cannot be read.
@@ -135,7 +144,8 @@ def read_picture(source: ImageLike, limits: Limits, min_side: int | None = None)
         data = read_file(source, limits)
     else:
         raise ImageError(name, "is not a path, bytes, a PIL image, an array or a tensor")
-    return _decode(data, name, limits, min_side)
+    picture = _decode(data, name, limits, min_side)
+    return replace(picture, sha256=hashlib.sha256(data).hexdigest()) if hashed else picture
 
 
 def describe_source(source: object) -> str:
@@ -193,7 +203,7 @@ def _require_regular(mode: int, name: str) -> None:
     raise ImageError(name, f"is a {kinds.get(stat.S_IFMT(mode), 'device')}, not a file")
 
 
-def _decode(data: bytes, name: str, limits: Limits, min_side: int | None) -> Picture:
+def _decode(data: bytes, name: str, limits: Limits, min_side: MinSide) -> Picture:
     if not data:
         raise ImageError(name, "is empty")
     if len(data) > limits.max_bytes:
@@ -206,8 +216,8 @@ def _decode(data: bytes, name: str, limits: Limits, min_side: int | None) -> Pic
             image = open_header(data, kind)
             _check_pixels(image.size, name, limits)
             size = image.size
-            if min_side is not None:
-                image.draft(None, (min_side, min_side))
+            if kind == "JPEG" and min_side is not None:
+                _allow_scaling(image, min_side)
             scaled = image.size != size
             image.load()
             orientation = _orientation(image)
@@ -225,7 +235,15 @@ def _decode(data: bytes, name: str, limits: Limits, min_side: int | None) -> Pic
         size = picture.size
     elif orientation >= 5:
         size = size[::-1]
-    return Picture(picture, size, hashlib.sha256(data).hexdigest())
+    return Picture(picture, size, None)
+
+
+def _allow_scaling(image: ImageFile, min_side: MinSide) -> None:
+    """Let a JPEG be decoded smaller, by 2, 4 or 8."""
+    if callable(min_side):
+        min_side = min_side(image.size[::-1] if _orientation(image) >= 5 else image.size)
+    if min_side is not None:
+        image.draft(None, (min_side, min_side))
 
 
 _WARNINGS = threading.Lock()

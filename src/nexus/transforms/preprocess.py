@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -16,13 +16,19 @@ from nexus.config import Config
 from nexus.errors import ConfigError, InputError
 from nexus.transforms.resize import fit
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "PreprocessSpec",
     "apply",
     "decode_floor",
+    "geometry",
     "normalise",
+    "normalise_batch",
     "spec_from_huggingface",
     "spec_from_timm",
 ]
@@ -121,11 +127,57 @@ def normalise(batch: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
     return output
 
 
+def normalise_batch(
+    images: Tensor,
+    spec: PreprocessSpec,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    channels_last: bool = False,
+) -> Tensor:
+    """Do what `normalise` does to a tensor, on the device of the model: pixels are copied there as bytes.
+
+    Args:
+        images: (B, H, W, 3) uint8, RGB; copied without waiting if it is pinned.
+        spec: mean, std and order of channels.
+        device: where the result is wanted.
+        dtype: of the result, computed in float32; None: float32.
+        channels_last: lay the result out with the channels innermost, as convolutions on many devices want it.
+
+    Returns:
+        (B, 3, H, W), the values of `normalise`.
+
+    Raises:
+        InputError: the batch has another shape or type.
+    """
+    import torch  # here, because those who only decode do without
+
+    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != torch.uint8:
+        raise InputError(f"a batch must be (B, H, W, 3) uint8, not {tuple(images.shape)} {images.dtype}")
+    planes = images.to(device, non_blocking=True).permute(0, 3, 1, 2)  # (B, 3, H, W)
+    planes = planes.flip(1) if spec.channels == "bgr" else planes
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    output = planes.to(torch.float32, memory_format=layout)
+    scale = torch.tensor([1 / (255 * std) for std in spec.std], device=device)
+    shift = torch.tensor([mean / std for mean, std in zip(spec.mean, spec.std, strict=True)], device=device)
+    output.mul_(scale[:, None, None]).sub_(shift[:, None, None])
+    return output if dtype is None else output.to(dtype)
+
+
 def decode_floor(spec: PreprocessSpec) -> int | None:
     """Return the shortest side to which a JPEG may be decoded: twice the resize target; None: decode all of it."""
     if spec.decode == "exact":
         return None
     return 2 * (spec.resize if isinstance(spec.resize, int) else max(spec.resize))
+
+
+def geometry(spec: PreprocessSpec) -> dict[str, Any]:
+    """Return what a decoding process is told of a spec: plain values, under the names of its arguments there."""
+    return {
+        "resize": spec.resize,
+        "crop": spec.crop,
+        "interpolation": spec.interpolation,
+        "min_side": decode_floor(spec),
+    }
 
 
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}

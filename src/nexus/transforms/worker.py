@@ -11,12 +11,15 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from nexus._seeds import generator
 from nexus.errors import ImageError
 from nexus.transforms._frames import read_frame, write_frame
+from nexus.transforms._view import View
 from nexus.transforms.image import EncodedImage, ImageLike, Limits, read_picture
 from nexus.transforms.phash import perceptual_hash
 from nexus.transforms.resize import fit
@@ -28,7 +31,10 @@ ALARM_MARGIN = 5
 
 
 def main() -> None:
-    """Answer requests from standard input until it ends. A request is a path or the bytes of a file."""
+    """Answer requests from standard input until it ends.
+
+    A request is a path or the bytes of a file; its head may hold arguments of `answer` that replace those of the setup.
+    """
     requests, replies = FileIO(os.dup(0), "r"), FileIO(os.dup(1), "w")
     # Whatever a library prints must not get between the replies.
     os.dup2(2, 1)
@@ -43,9 +49,9 @@ def main() -> None:
             request, block = read_frame(requests)
         except EOFError:
             return
-        source = os.fsdecode(bytes(block)) if request["path"] else EncodedImage(bytes(block), "bytes")
+        source = os.fsdecode(bytes(block)) if request.pop("path") else EncodedImage(bytes(block), "bytes")
         with _deadline(limits.seconds):
-            head, pixels = answer(source, limits, **setup)
+            head, pixels = answer(source, limits, **(setup | request))
         try:
             write_frame(replies, head, pixels)
         except OSError:
@@ -56,21 +62,43 @@ def answer(
     source: ImageLike,
     limits: Limits,
     *,
-    resize: int | list[int],
-    crop: list[int] | None,
+    resize: int | Sequence[int],
+    crop: Sequence[int] | None,
     interpolation: str,
     min_side: int | None,
+    augment: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    hashes: bool = True,
 ) -> tuple[dict[str, Any], bytes]:
     """Decode one picture and make it a model's input.
 
+    Args:
+        source, limits: see `read_picture`.
+        resize, crop, interpolation: see `PreprocessSpec`.
+        min_side: see `decode_floor`.
+        augment: values of an `AugmentConfig`.
+        seed: from which all chance of the augmentation follows. Without it, or without a config: the evaluation
+            transform.
+        hashes: whether to find the content hash and the perceptual hash.
+
     Returns:
-        Reply and pixels (H, W, 3) uint8; on failure ``{"error": reason}`` and nothing.
+        Reply and pixels of its ``shape`` (H, W, 3), uint8; on failure ``{"error": reason}`` and nothing.
     """
+    target = resize if isinstance(resize, int) else (resize[0], resize[1])
+    window = (crop[0], crop[1]) if crop else None
     try:
-        picture = read_picture(source, limits, min_side)
-        target = resize if isinstance(resize, int) else (resize[0], resize[1])
-        pixels = fit(picture.image, target, (crop[0], crop[1]) if crop else None, interpolation).tobytes()
-        return {"sha256": picture.sha256, "size": picture.size, "phash": perceptual_hash(picture.image)}, pixels
+        if augment is None or seed is None:
+            picture = read_picture(source, limits, min_side, hashed=hashes)
+            image = fit(picture.image, target, window, interpolation)
+        else:
+            rng = generator(seed)
+            view = View(augment, rng, resize=target, crop=window, interpolation=interpolation, min_side=min_side)
+            picture = read_picture(source, limits, view.min_side, hashed=hashes)
+            image = view.render(picture)
+        reply: dict[str, Any] = {"size": picture.size, "shape": (image.height, image.width, 3)}
+        if hashes:
+            reply |= {"sha256": picture.sha256, "phash": perceptual_hash(picture.image)}
+        return reply, image.tobytes()
     except ImageError as error:
         return {"error": error.reason}, b""
     except MemoryError:
