@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from nexus.evaluation.classifier import FeatureClassifier as FeatureClassifier
     from nexus.evaluation.classifier import load_classifier as load_classifier
     from nexus.evaluation.cross_validation import cross_validate as cross_validate
+    from nexus.evaluation.feature_cache import FeatureCache as FeatureCache
+    from nexus.evaluation.feature_cache import Features as Features
     from nexus.evaluation.knn import KNNClassifier as KNNClassifier
     from nexus.evaluation.linear_probe import LinearProbe as LinearProbe
     from nexus.evaluation.probe_sweep import ProbeSweep as ProbeSweep
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "FeatureCache": ".feature_cache",
         "FeatureClassifier": ".classifier",
+        "Features": ".feature_cache",
         "KNNClassifier": ".knn",
         "LinearProbe": ".linear_probe",
         "ProbeSweep": ".probe_sweep",
