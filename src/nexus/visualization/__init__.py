@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from nexus.visualization.feature_pca import patch_pca as patch_pca
     from nexus.visualization.heatmap import draw_heatmap as draw_heatmap
     from nexus.visualization.heatmap import overlay as overlay
+    from nexus.visualization.mistakes import Mistake as Mistake
+    from nexus.visualization.mistakes import worst_mistakes as worst_mistakes
+    from nexus.visualization.reliability import draw_reliability as draw_reliability
     from nexus.visualization.similarity_matrix import draw_similarity as draw_similarity
     from nexus.visualization.training_curves import draw_curves as draw_curves
 
@@ -30,6 +33,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "Confusion": ".confusion",
         "ContactSheet": ".contact_sheet",
+        "Mistake": ".mistakes",
         "PatchPCA": ".feature_pca",
         "Row": ".contact_sheet",
         "Tile": ".contact_sheet",
@@ -39,11 +43,13 @@ __getattr__, __dir__, __all__ = attach(
         "draw_confusion": ".confusion",
         "draw_curves": ".training_curves",
         "draw_heatmap": ".heatmap",
+        "draw_reliability": ".reliability",
         "draw_similarity": ".similarity_matrix",
         "most_confused": ".confusion",
         "overlay": ".heatmap",
         "patch_pca": ".feature_pca",
         "plot_attention_maps": ".attention",
         "visualize_feature_maps": ".feature_maps",
+        "worst_mistakes": ".mistakes",
     },
 )
