@@ -38,7 +38,8 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         targets = np.asarray(self.targets)
-        object.__setattr__(self, "targets", targets.astype(bool if targets.ndim == 2 else np.int64))
+        targets = targets.astype(bool if targets.ndim == 2 else np.int64)
+        object.__setattr__(self, "targets", targets)
         object.__setattr__(self, "classes", tuple(self.classes))
         if len(self.sources) != len(targets):
             raise InputError(f"{self.origin} has {len(self.sources)} pictures and {len(targets)} labels")

@@ -18,7 +18,7 @@ from nexus.errors import ImageError, InputError
 from nexus.results import Skipped
 from nexus.transforms.image import EXTENSIONS, EncodedImage, ImageLike, is_in_memory
 
-__all__ = ["OnSkip", "find_images"]
+__all__ = ["OnSkip", "find_folders", "find_images"]
 
 OnSkip = Callable[[Skipped], object]
 
@@ -67,6 +67,15 @@ def find_images(
                 yield item
 
 
+def find_folders(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the folders in a folder that `find_images` would walk, in its order.
+
+    Raises:
+        ImageError: the folder cannot be listed.
+    """
+    return [name for name, is_folder in _Finder(True, None).entries(os.fspath(folder), set()) if is_folder]
+
+
 def _is_one(source: Any) -> bool:
     one = str | os.PathLike | bytes | bytearray | memoryview | EncodedImage | Image.Image | np.ndarray
     return isinstance(source, one) or is_in_memory(source) or not isinstance(source, Iterable)
@@ -110,12 +119,12 @@ class _Finder:
         while waiting:
             path, is_folder = waiting.pop()
             if is_folder:
-                entries = self._list(path, visited)
+                entries = self.entries(path, visited)
                 waiting.extend((os.path.join(path, name), folder) for name, folder in reversed(entries))
             else:
                 yield Path(path)
 
-    def _list(self, folder: str, visited: set[tuple[int, int]]) -> list[tuple[str, bool]]:
+    def entries(self, folder: str, visited: set[tuple[int, int]]) -> list[tuple[str, bool]]:
         """Return (name, is a folder) of the entries to visit, sorted by the bytes of their names."""
         try:
             info = os.stat(folder)
