@@ -11,6 +11,7 @@ from torch import nn
 
 from nexus import registry
 from nexus.errors import CheckpointMismatchError, ConfigError, NexusError, UnknownNameError, WeightsError
+from nexus.layers import ClassifierHead, HeadConfig, build_head
 from nexus.models import NexusModule
 from nexus.models.cv import DINOv2, VisionTransformer
 from nexus.models.loading import load_model, save_model
@@ -119,6 +120,58 @@ def test_half_precision_files_are_read_as_float(tmp_path: Path) -> None:
     loaded = load_model(folder)
     assert loaded.get_parameter("norm.weight").dtype == torch.float32
     assert torch.equal(loaded.get_parameter("pos_embed"), model.pos_embed.float())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("model_class", [DINOv2, VisionTransformer])
+def test_a_head_of_several_layers_is_restored(model_class: type[NexusModule], tmp_path: Path) -> None:
+    model = model_class({**TINY, "num_classes": 5}).eval()
+    config = HeadConfig(hidden=(12, 6), activation="gelu", dropout=0.3)
+    model.head = build_head(model.head.in_features, 3, config)
+    model.labels = ("a", "b", "c")
+    folder, images = save_model(model, tmp_path), torch.randn(2, 3, 28, 28)
+    described = json.loads((folder / "config.json").read_text())
+    assert described["head"] == {"hidden": [12, 6], "activation": "gelu", "dropout": 0.3}
+    assert described["config"]["num_classes"] == 3
+    loaded = load_model(folder)
+    assert isinstance(loaded.head, ClassifierHead)
+    assert loaded.head.config == config
+    assert loaded.labels == ("a", "b", "c")
+    assert loaded.digest() == model.digest()
+    torch.testing.assert_close(loaded(images)["logits"], model.eval()(images)["logits"])
+    assert save_model(loaded, tmp_path / "again")
+
+
+def test_a_linear_head_needs_no_words_of_its_own(folder: Path, tmp_path: Path) -> None:
+    model = DINOv2(TINY)
+    model.head = build_head(16, 4, HeadConfig())
+    described = json.loads((save_model(model, tmp_path / "linear") / "config.json").read_text())
+    assert "head" not in described
+    assert described["config"]["num_classes"] == 4
+    assert load_model(tmp_path / "linear").config.num_classes == 4
+
+
+def test_a_damaged_head_is_named(folder: Path, tmp_path: Path) -> None:
+    model = DINOv2(TINY)
+    model.head = build_head(16, 4, HeadConfig(hidden=(8,)))
+    saved = save_model(model, tmp_path / "deep")
+    rewrite(saved, head={"hidden": [8], "norm": True})
+    with pytest.raises(ConfigError, match="HeadConfig: unknown key 'norm'"):
+        load_model(saved)
+    rewrite(saved, head={"hidden": [7]})
+    with pytest.raises(CheckpointMismatchError, match=r"head\.0\.weight is \(8, 16\), the model has \(7, 16\)"):
+        load_model(saved)
+    rewrite(folder, head={"hidden": [8]})
+    with pytest.raises(ConfigError, match=r"has a 'head' for a DINOv2 of no classes: was it changed by hand"):
+        load_model(folder)
+
+
+def test_other_heads_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    model = DINOv2(TINY)
+    model.head = nn.Sequential(nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 2))
+    with pytest.raises(ConfigError, match=r"head is a Sequential; only a Linear.*nexus\.layers\.build_head"):
+        save_model(model, tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_a_class_without_a_config_of_its_own_keeps_the_mapping() -> None:

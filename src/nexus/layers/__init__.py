@@ -9,6 +9,9 @@ from nexus._lazy import attach
 if TYPE_CHECKING:
     from nexus.layers.attention import Attention as Attention
     from nexus.layers.block import Block as Block
+    from nexus.layers.classifier_head import ClassifierHead as ClassifierHead
+    from nexus.layers.classifier_head import HeadConfig as HeadConfig
+    from nexus.layers.classifier_head import build_head as build_head
     from nexus.layers.conv import Padding as Padding
     from nexus.layers.conv import SameConv2d as SameConv2d
     from nexus.layers.conv import conv2d as conv2d
@@ -34,7 +37,9 @@ __getattr__, __dir__, __all__ = attach(
     {
         "Attention": ".attention",
         "Block": ".block",
+        "ClassifierHead": ".classifier_head",
         "DropPath": ".drop_path",
+        "HeadConfig": ".classifier_head",
         "InvertedResidual": ".inverted_residual",
         "LayerScale": ".layer_scale",
         "Mlp": ".mlp",
@@ -46,6 +51,7 @@ __getattr__, __dir__, __all__ = attach(
         "SqueezeExcite": ".inverted_residual",
         "SwiGLU": ".mlp",
         "as_map": ".patch_embed",
+        "build_head": ".classifier_head",
         "conv2d": ".conv",
         "conv_bn": ".conv",
         "linear_rates": ".drop_path",

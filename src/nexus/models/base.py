@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nexus.config import Config as BaseConfig
 from nexus.errors import CheckpointMismatchError, ConfigError, InputError, did_you_mean
-from nexus.layers import as_map
+from nexus.layers import ClassifierHead, as_map
 from nexus.transforms.preprocess import PreprocessSpec
 from nexus.types import OUTPUT_KEYS, ModelOutput
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from nexus.models.tokenizer import Tokenizer
 
 __all__ = ["NexusModule", "WeightInitMixin"]
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class NexusModule(nn.Module):
@@ -40,7 +42,8 @@ class NexusModule(nn.Module):
         tokenizer: turns texts into token numbers, for a model that reads text.
         variant: the registry's name of the loaded weights, where they came from there.
         gradient_checkpointing: recompute the blocks in the backward pass instead of keeping their activations.
-        head: what makes `logits` of `embeddings`: a linear layer, or `nn.Identity` where there is none.
+        head: what makes `logits` of `embeddings`: a linear layer, what `nexus.layers.build_head` gives, or
+            `nn.Identity` where there is none.
         optional_keys: parameters that inference does not read and a source may lack (e.g. a mask token); they are
             left out of the digest.
         blocks: the repeated blocks in order (a `ModuleList`, or a property of the family): the units of sharding,
@@ -77,6 +80,18 @@ class NexusModule(nn.Module):
         for part in self.children():
             if isinstance(part, NexusModule):
                 part.gradient_checkpointing = value
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or evaluation mode; a batch norm whose weights are frozen stays in evaluation mode.
+
+        It would otherwise go on to change: its statistics are no parameters.
+        """
+        super().train(mode)
+        for module in self.modules():
+            weights = list(module.parameters()) if isinstance(module, BATCH_NORMS) else []
+            if weights and not any(weight.requires_grad for weight in weights):
+                module.eval()
+        return self
 
     # -- what a family calls --------------------------------------------------------------------------------------
 
@@ -251,7 +266,8 @@ class NexusModule(nn.Module):
         """Return the config as it is now, a replaced `head` included.
 
         Raises:
-            ConfigError: the head is neither absent nor a linear layer, which a config cannot say.
+            ConfigError: the head is none that can be built again: neither absent, nor a linear layer, nor what
+                `nexus.layers.build_head` gives.
         """
         config = self.config.to_dict() if isinstance(self.config, BaseConfig) else dict(self.config)
         head = getattr(self, "head", None)
@@ -259,12 +275,13 @@ class NexusModule(nn.Module):
             return config
         if isinstance(head, nn.Identity):
             return {**config, "num_classes": 0}
-        if not isinstance(head, nn.Linear):
+        if not isinstance(head, nn.Linear | ClassifierHead):
             raise ConfigError(
-                f"{type(self).__name__}.head is a {type(head).__name__}; only a Linear (or Identity) head can be saved "
-                "with the config. Save its state_dict beside the model, or fold it into one Linear."
+                f"{type(self).__name__}.head is a {type(head).__name__}; only a Linear, an Identity or what "
+                "nexus.layers.build_head gives can be saved with the config. Build the head with HeadConfig, or fold "
+                "it into one Linear."
             )
-        if head.bias is None:
+        if isinstance(head, nn.Linear) and head.bias is None:
             raise ConfigError(
                 f"{type(self).__name__}.head has no bias, which the config cannot say; give it a zero bias"
             )

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from nexus import hub, registry
 from nexus._files import write_file
 from nexus.assets import load_labels
 from nexus.errors import ConfigError, NexusError, WeightsError
+from nexus.layers import ClassifierHead, HeadConfig, build_head
 from nexus.models.conversion import State, detect_format
 from nexus.models.image_text import ImageTextModule
 from nexus.models.tokenizer import tokenizer_from_folder, tokenizer_of_variant
@@ -85,6 +87,8 @@ def save_model(model: NexusModule, folder: str | Path) -> Path:
         "preprocess": model.preprocess.to_dict(),
         "labels": model.labels if named else None,
     }
+    if isinstance(head := getattr(model, "head", None), ClassifierHead) and "num_classes" in config:
+        described["head"] = head.config.to_dict()
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     write_file(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
     if model.tokenizer is not None:
@@ -127,10 +131,22 @@ def _from_nexus(folder: Path, described: Mapping[str, Any]) -> NexusModule:
     if missing:
         raise ConfigError(f"{folder / 'config.json'} lacks {', '.join(sorted(missing))}: was it changed by hand?")
     model = _build(described["class"], described["config"])
+    if "head" in described:
+        _replace_head(model, HeadConfig.parse(described["head"]), folder)
     model.load_tensors(hub.read_tensors(folder / "model.safetensors"), str(folder))
     model.variant, model.preprocess = described["variant"], PreprocessSpec.parse(described["preprocess"])
     model.labels = tuple(described["labels"]) if described["labels"] else None
     return _with_tokenizer(model, folder)
+
+
+def _replace_head(model: NexusModule, config: HeadConfig, folder: Path) -> None:
+    linear = getattr(model, "head", None)
+    if not isinstance(linear, nn.Linear):
+        raise ConfigError(
+            f"{folder / 'config.json'} has a 'head' for a {type(model).__name__} of no classes: was it changed by hand?"
+        )
+    with linear.weight.device:  # shapes alone, where the model has no more
+        model.head = build_head(linear.in_features, linear.out_features, config)
 
 
 def _from_huggingface(folder: Path, described: Mapping[str, Any]) -> NexusModule:
