@@ -58,6 +58,25 @@ def test_a_new_head_makes_logits_and_is_saved(tmp_path: Path) -> None:
     assert torch.allclose(loaded(images)["logits"], logits, atol=1e-5)  # BLAS rounds by where memory lies
 
 
+def test_warmup_then_cosine_decay() -> None:
+    from nexus.training import get_cosine_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
+    left = run(
+        "warmup_schedule",
+        get_cosine_schedule_with_warmup=get_cosine_schedule_with_warmup,
+        optimizer=optimizer,
+        warmup_steps=2,
+        total_steps=6,
+    )
+    rates = []
+    for _ in range(7):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        left["scheduler"].step()
+    assert rates == pytest.approx([0, 5e-4, 1e-3, 8.5355e-4, 5e-4, 1.4645e-4, 0], abs=1e-7)
+
+
 def test_a_model_of_ones_own() -> None:
     outputs = {"logits": 1, "features": 2, "embeddings": 3}
     left = run("my_model", NexusModule=NexusModule, WeightInitMixin=WeightInitMixin, Dict=dict, Any=Any, **outputs)

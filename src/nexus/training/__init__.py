@@ -1,1 +1,41 @@
 """Learning from labelled pictures: the loop and what it is made of. What is minimised is in `nexus.objectives`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nexus._lazy import attach
+
+if TYPE_CHECKING:
+    from nexus.training.ema import EMA as EMA
+    from nexus.training.ema import EMAConfig as EMAConfig
+    from nexus.training.freezing import ParameterCount as ParameterCount
+    from nexus.training.freezing import count_parameters as count_parameters
+    from nexus.training.freezing import freeze as freeze
+    from nexus.training.freezing import freeze_all_but_last as freeze_all_but_last
+    from nexus.training.lamb import LAMB as LAMB
+    from nexus.training.optim import OptimizerConfig as OptimizerConfig
+    from nexus.training.optim import build_optimizer as build_optimizer
+    from nexus.training.schedule import ScheduleConfig as ScheduleConfig
+    from nexus.training.schedule import build_schedule as build_schedule
+    from nexus.training.schedule import get_cosine_schedule_with_warmup as get_cosine_schedule_with_warmup
+    from nexus.training.schedule import scaled_lr as scaled_lr
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "EMA": ".ema",
+        "EMAConfig": ".ema",
+        "LAMB": ".lamb",
+        "OptimizerConfig": ".optim",
+        "ParameterCount": ".freezing",
+        "ScheduleConfig": ".schedule",
+        "build_optimizer": ".optim",
+        "build_schedule": ".schedule",
+        "count_parameters": ".freezing",
+        "freeze": ".freezing",
+        "freeze_all_but_last": ".freezing",
+        "get_cosine_schedule_with_warmup": ".schedule",
+        "scaled_lr": ".schedule",
+    },
+)
