@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nexus.transforms.image import ImageLike as ImageLike
     from nexus.transforms.image import Limits as Limits
     from nexus.transforms.image import open_image as open_image
+    from nexus.transforms.mix import ErasingConfig as ErasingConfig
+    from nexus.transforms.mix import MixConfig as MixConfig
     from nexus.transforms.preprocess import PreprocessSpec as PreprocessSpec
 
 __getattr__, __dir__, __all__ = attach(
@@ -24,8 +26,10 @@ __getattr__, __dir__, __all__ = attach(
         "Decoded": ".decode",
         "Decoder": ".decode",
         "EncodedImage": ".image",
+        "ErasingConfig": ".mix",
         "ImageLike": ".image",
         "Limits": ".image",
+        "MixConfig": ".mix",
         "PreprocessSpec": ".preprocess",
         "Seeded": ".decode",
         "open_image": ".image",
