@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nexus.distributed.checkpoint import load_sharded, save_sharded
 from nexus.distributed.launch import (
     all_reduce_max,
     all_reduce_sum,
@@ -30,6 +31,9 @@ from nexus.distributed.launch import (
 from nexus.distributed.shard import clip_gradients, full_weights, micro_batch, parallelise, unwrap
 from nexus.errors import ConfigError
 from nexus.models.cv.dinov2 import DINOv2
+
+FOLDER = Path(sys.argv[1] if __name__ == "__main__" else ".")
+"""What the checks of a job read and write."""
 
 CPU = torch.device("cpu")
 
@@ -181,6 +185,61 @@ def refusals() -> Any:
     return said
 
 
+def begin(parallel: str, folder: Path) -> Any:
+    """Train three steps, save, and train three more while the checkpoint is written."""
+    net = parallelise(model(), parallel, CPU)  # type: ignore[arg-type]
+    optimizer = adamw(net)
+    averaged = {"average": 2 * unwrap(net).head.weight.detach()}
+    train(net, optimizer, range(3))
+    handle = save_sharded(folder, net, optimizer, {"step": 3}, tensors=averaged)
+    curve = train(net, optimizer, range(3, 6))
+    handle.wait()
+    return curve
+
+
+def resume(parallel: str, folder: Path) -> Any:
+    """Go on from a checkpoint with another model, and another optimiser."""
+    net = parallelise(model(), parallel, CPU)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+    optimizer = adamw(net)
+    optimizer.param_groups[0]["lr"] = 1.0
+    averaged = torch.zeros_like(unwrap(net).head.weight.detach())
+    extra = load_sharded(folder, net, optimizer, tensors={"average": averaged})
+    total = averaged.sum()
+    total = total.full_tensor() if hasattr(total, "full_tensor") else total
+    return {"extra": extra, "average": float(total), "curve": train(net, optimizer, range(extra["step"], 6))}
+
+
+def save_fsdp() -> Any:
+    return begin("fsdp", FOLDER / "by_fsdp")
+
+
+def save_ddp() -> Any:
+    return begin("ddp", FOLDER / "by_ddp")
+
+
+def fsdp_from_fsdp() -> Any:
+    return resume("fsdp", FOLDER / "by_fsdp")
+
+
+def ddp_from_fsdp() -> Any:
+    return resume("ddp", FOLDER / "by_fsdp")
+
+
+def fsdp_from_ddp() -> Any:
+    return resume("fsdp", FOLDER / "by_ddp")
+
+
+def fsdp_from_one() -> Any:
+    return resume("fsdp", FOLDER / "by_one")
+
+
+def ddp_from_one() -> Any:
+    return resume("ddp", FOLDER / "by_one")
+
+
 def fails() -> Any:
     """One process fails while the other waits for it."""
     if rank() == 1:
@@ -190,12 +249,11 @@ def fails() -> Any:
 
 def main() -> None:
     warnings.simplefilter("error")
-    folder, names = Path(sys.argv[1]), sys.argv[2:]
     checks: dict[str, Callable[[], Any]] = globals()
     with process_group(CPU):
-        found = {name: checks[name]() for name in names}
+        found = {name: checks[name]() for name in sys.argv[2:]}
         if is_main():
-            (folder / "found.json").write_text(json.dumps(found))
+            (FOLDER / "found.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def torchrun(*words: object, processes: int = 2) -> subprocess.CompletedProcess[
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = {**os.environ, "PYTHONPATH": str(Path(nexus.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*command, *map(str, words)], env=environment, capture_output=True, text=True, timeout=240, check=False
+        [*command, *map(str, words)], env=environment, capture_output=True, text=True, timeout=280, check=False
     )
 
 

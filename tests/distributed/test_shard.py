@@ -12,33 +12,39 @@ from torch import nn
 from nexus.distributed.shard import clip_gradients, full_weights, micro_batch, parallelise, unwrap
 
 
-@pytest.fixture(scope="module")
-def alone() -> dict[str, Any]:
-    return run("none")
-
-
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-@pytest.mark.parametrize("how", ["", "_micro", "_recompute"])
-def test_two_processes_learn_as_one_does(parallel: str, how: str, found: dict[str, Any], alone: dict[str, Any]) -> None:
-    """Batches that do not split evenly, one that leaves a process without a sample, and a weight that nothing reads."""
-    together = found[parallel + how]
+def compare(together: dict[str, Any], alone: dict[str, Any]) -> None:
     torch.testing.assert_close(torch.tensor(together["curve"]), torch.tensor(alone["curve"]), rtol=0, atol=1e-5)
     assert together["weights"].keys() == alone["weights"].keys() == model().state_dict().keys()
     assert together["weights"] == pytest.approx(alone["weights"], abs=1e-4)
 
 
+@pytest.mark.parametrize("how", ["ddp", "fsdp_micro"])
+def test_two_processes_learn_as_one_does(how: str, found: dict[str, Any], alone: dict[str, Any]) -> None:
+    """Batches that do not split evenly, one that leaves a process without a sample, and a weight that nothing reads."""
+    compare(found[how], alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["fsdp", "ddp_micro", "ddp_recompute", "fsdp_recompute"])
+def test_two_processes_learn_as_one_does_in_parts(
+    how: str, found_slowly: dict[str, Any], alone: dict[str, Any]
+) -> None:
+    """Over several micro-batches, and with blocks that are computed again in the backward pass."""
+    compare(found_slowly[how], alone)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_frozen_blocks_stay(parallel: str, found: dict[str, Any]) -> None:
-    together, alone = found[f"{parallel}_frozen"], run("none", frozen=True)
-    torch.testing.assert_close(torch.tensor(together["curve"]), torch.tensor(alone["curve"]), rtol=0, atol=1e-5)
-    before = {key: float(value.sum()) for key, value in model().state_dict().items()}
-    for key, value in together["weights"].items():
-        if key.startswith("blocks.0."):
-            assert value == before[key]
+def test_frozen_blocks_stay(parallel: str, found_slowly: dict[str, Any]) -> None:
+    together = found_slowly[f"{parallel}_frozen"]
+    compare(together, run("none", frozen=True))
+    before = {key: float(value.sum()) for key, value in model().state_dict().items() if key.startswith("blocks.0.")}
+    assert {key: together["weights"][key] for key in before} == before
 
 
-def test_bf16_shards_stay_near(found: dict[str, Any], alone: dict[str, Any]) -> None:
-    losses = torch.tensor(found["fsdp_bf16"]["curve"])[:, 0]
+@pytest.mark.slow
+def test_bf16_shards_stay_near(found_slowly: dict[str, Any], alone: dict[str, Any]) -> None:
+    losses = torch.tensor(found_slowly["fsdp_bf16"]["curve"])[:, 0]
     exact = torch.tensor(alone["curve"])[:, 0]
     assert 1e-5 < (losses - exact).abs().max() < 0.05
 
