@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from nexus.errors import ConfigError, InputError, WeightsError
-from nexus.evaluation import FeatureClassifier, KNNClassifier, LinearProbe, load_classifier
+from nexus.evaluation import FeatureClassifier, KNNClassifier, LinearProbe, NearestCentroid, load_classifier
 
 NAMES = np.array(["bird", "castle", "goat", "monkey"])
 
@@ -81,6 +81,18 @@ def test_knn_follows_the_protocol_of_dino() -> None:
         np.testing.assert_allclose(row, [votes[name] / sum(votes.values()) for name in NAMES], rtol=1e-3, atol=1e-6)
 
 
+def test_the_nearest_centroid_is_the_mean_direction_of_a_class() -> None:
+    (features, labels), (others, _) = examples(60), examples(40, seed=1)
+    classifier = NearestCentroid(temperature=0.2).fit(features, labels)
+    directions = {name: [] for name in NAMES}
+    for row, label in zip(features.astype(float), labels, strict=True):
+        directions[label].append(row / np.linalg.norm(row))
+    for row, query in zip(classifier.probabilities(others), others.astype(float), strict=True):
+        means = [np.mean(directions[name], 0) for name in NAMES]
+        powers = np.exp([mean @ query / np.linalg.norm(mean) / np.linalg.norm(query) / 0.2 for mean in means])
+        np.testing.assert_allclose(row, powers / powers.sum(), rtol=1e-4)
+
+
 def test_knn_with_few_examples_and_little_warmth() -> None:
     features, labels = examples(3)
     sharp = KNNClassifier(k=20, temperature=1e-4).fit(features, labels)
@@ -88,7 +100,7 @@ def test_knn_with_few_examples_and_little_warmth() -> None:
     assert sharp.accuracy(features, labels) == 1
 
 
-@pytest.mark.parametrize("classifier", [KNNClassifier(k=5, temperature=0.1), LinearProbe(c=0.5)])
+@pytest.mark.parametrize("classifier", [KNNClassifier(k=5, temperature=0.1), LinearProbe(c=0.5), NearestCentroid(0.3)])
 def test_a_classifier_is_kept_in_one_file(tmp_path: Path, classifier: FeatureClassifier) -> None:
     features, labels = examples(40)
     labels = [f"{label} é" for label in labels]
@@ -115,7 +127,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
             load_classifier(tmp_path / name)
 
 
-@pytest.mark.parametrize("make", [KNNClassifier, LinearProbe])
+@pytest.mark.parametrize("make", [KNNClassifier, LinearProbe, NearestCentroid])
 def test_what_cannot_be_learnt_from_is_refused(make: type[FeatureClassifier]) -> None:
     features, labels = examples(4)
     with pytest.raises(InputError, match="4 features and 3 labels"):
@@ -138,6 +150,7 @@ def test_one_class_is_too_few_for_a_probe() -> None:
     [
         (lambda: KNNClassifier(k=0), "k = 0"),
         (lambda: KNNClassifier(temperature=-1), "temperature = -1"),
+        (lambda: NearestCentroid(temperature=0), "temperature = 0"),
         (lambda: LinearProbe(c=0), "c = 0"),
         (lambda: LinearProbe(max_steps=0), "max_steps = 0"),
     ],

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from nexus.evaluation.cross_validation import cross_validate as cross_validate
     from nexus.evaluation.feature_cache import FeatureCache as FeatureCache
     from nexus.evaluation.feature_cache import Features as Features
+    from nexus.evaluation.few_shot import FewShotCurve as FewShotCurve
+    from nexus.evaluation.few_shot import few_shot_curve as few_shot_curve
     from nexus.evaluation.knn import KNNClassifier as KNNClassifier
     from nexus.evaluation.linear_probe import LinearProbe as LinearProbe
+    from nexus.evaluation.nearest_centroid import NearestCentroid as NearestCentroid
     from nexus.evaluation.probe_sweep import ProbeSweep as ProbeSweep
     from nexus.evaluation.probe_sweep import SweepConfig as SweepConfig
     from nexus.evaluation.probe_sweep import sweep_probes as sweep_probes
@@ -25,12 +28,15 @@ __getattr__, __dir__, __all__ = attach(
         "FeatureCache": ".feature_cache",
         "FeatureClassifier": ".classifier",
         "Features": ".feature_cache",
+        "FewShotCurve": ".few_shot",
         "KNNClassifier": ".knn",
         "LinearProbe": ".linear_probe",
+        "NearestCentroid": ".nearest_centroid",
         "ProbeSweep": ".probe_sweep",
         "SweepConfig": ".probe_sweep",
         "ZeroShotClassifier": ".zero_shot",
         "cross_validate": ".cross_validation",
+        "few_shot_curve": ".few_shot",
         "load_classifier": ".classifier",
         "sweep_probes": ".probe_sweep",
     },

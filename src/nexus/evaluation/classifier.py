@@ -116,7 +116,7 @@ def load_classifier(path: str | Path) -> FeatureClassifier:
     """
     from safetensors import SafetensorError, safe_open
 
-    from nexus.evaluation import knn, linear_probe  # noqa: F401  they register their kinds
+    from nexus.evaluation import knn, linear_probe, nearest_centroid  # noqa: F401  they register their kinds
 
     try:
         with safe_open(str(path), framework="numpy") as file:
