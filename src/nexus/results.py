@@ -22,6 +22,7 @@ __all__ = [
     "CopyCalibration",
     "CopyMatch",
     "DedupeResult",
+    "DryRun",
     "Embeddings",
     "ExactGroup",
     "Hit",
@@ -36,6 +37,7 @@ __all__ = [
     "Recommendation",
     "Result",
     "Skipped",
+    "TrainResult",
     "printable",
 ]
 
@@ -1028,3 +1030,124 @@ class DemoResult(Result):
     def lines(self) -> list[str]:
         """Where the picture is; the steps have been said as they happened."""
         return [f"look at {printable(self.sheet)}"]
+
+
+class DryRun(Result):
+    """What `nexus.train` would do.
+
+    Attributes:
+        mode, model: what would be trained.
+        config: the resolved settings.
+        classes: names, in the order of the logits.
+        images, validated: pictures to learn from and to measure on.
+        parameters, trainable: of the model.
+        precision: of the forward and backward pass.
+        steps_per_epoch: optimiser steps.
+        seconds_per_epoch: by the median of ten measured steps.
+        memory: highest number of bytes in use during these.
+        warnings: what is unusual about it.
+    """
+
+    mode: str
+    model: str
+    config: dict[str, Any]
+    classes: tuple[str, ...]
+    images: int
+    validated: int
+    parameters: int
+    trainable: int
+    precision: str
+    steps_per_epoch: int
+    seconds_per_epoch: float
+    memory: int
+    warnings: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The settings, then what they would take."""
+        frozen = self.parameters - self.trainable
+        return [
+            *_settings(self.config),
+            "",
+            f"{self.mode} of {self.model} on {self.images:,} pictures of {len(self.classes)} classes, measured on "
+            f"{self.validated:,}",
+            f"parameters: {scaled(self.trainable)} trained, {scaled(frozen)} frozen; computed in {self.precision}",
+            self._time(),
+            f"memory: {self.memory / 2**30:.1f} GiB",
+            *(f"warning: {warning}" for warning in self.warnings),
+        ]
+
+    def _time(self) -> str:
+        minutes, epochs = self.seconds_per_epoch / 60, self.config["epochs"]
+        if not self.steps_per_epoch:
+            return f"time: {minutes:.1f} min for the features of all pictures, of those that are not known yet"
+        hours = epochs * minutes / 60
+        return f"time: {minutes:.1f} min an epoch of {self.steps_per_epoch} steps, {hours:.1f} h for {epochs}"
+
+
+def _settings(config: dict[str, Any], prefix: str = "") -> list[str]:
+    """Nested settings, one a line, as ``--set`` takes them."""
+    lines = []
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            lines += _settings(value, f"{prefix}{key}.")
+        else:
+            lines.append(f"{prefix}{key} = {value}")
+    return lines
+
+
+class TrainResult(Shown):
+    """What came of `nexus.train`.
+
+    Attributes:
+        folder: of the run; every verb takes it as `model`.
+        mode: ``"probe"``, ``"finetune"`` or ``"scratch"``.
+        model: what the run began with.
+        classes: names, in the order of the logits.
+        images, validated: pictures that were learnt from and measured on.
+        best_epoch: after how many epochs the kept model was reached.
+        metrics: of the kept model on the validation pictures: ``top1``, ``top5``, ``loss``, ``ece``, or ``map``.
+        seconds: from start to end of this session.
+        files: in the folder, to look at.
+        warnings: what was unusual about the run.
+        published: the address on the hub, where it was sent there.
+    """
+
+    folder: Name
+    mode: str
+    model: str
+    classes: tuple[str, ...]
+    images: int
+    validated: int
+    best_epoch: int
+    metrics: dict[str, float]
+    seconds: float
+    files: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    published: str | None = None
+
+    def lines(self) -> list[str]:
+        """How good it is, and what to do with it."""
+        folder = printable(self.folder)
+        figures = [f"{METRICS[name]} {_figure(name, value)}" for name, value in self.metrics.items() if name in METRICS]
+        return [
+            f"{self.mode} of {self.model}: {len(self.classes)} classes, {self.images:,} pictures, "
+            f"{self.seconds / 60:.1f} min",
+            *([f"on {self.validated:,} others: {', '.join(figures)}"] if figures else []),
+            f"wrote {folder}: {', '.join(self.files)}",
+            f"use it: nexus classify PICTURES --model {folder}",
+            *([f"published: {self.published}"] if self.published else []),
+        ]
+
+
+METRICS = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "map": "mean average precision",
+    "loss": "loss",
+    "ece": "calibration error",
+}
+"""Names of metrics as people read them."""
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{value:.3f}" if name == "loss" else f"{value:.1%}"

@@ -23,7 +23,7 @@ from nexus.errors import NexusError
 
 __all__ = ["main"]
 
-SHORT = {"k": ("-k",), "out": ("--out", "-o")}
+SHORT = {"k": ("-k",), "out": ("--out", "-o"), "settings": ("--set",)}
 GROUPS = {"visualize": "Draw what a model sees."}
 """What a first word says that is no verb by itself."""
 
@@ -109,7 +109,8 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
 
         with shown() as progress:
             result = verb(*args, **kwargs, **({"progress": progress} if takes_progress else {}))
-        show(result, as_json=json)
+        if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun started, one speaks
+            show(result, as_json=json)
         return 0
 
     shared = RunOptions.__annotations__

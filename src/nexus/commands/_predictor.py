@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nexus.engines.predictor import Batch, Predictor
+    from nexus.models import NexusModule
     from nexus.transforms.decode import Decoded
     from nexus.transforms.preprocess import PreprocessSpec
 
@@ -21,6 +22,7 @@ __all__ = [
     "Skips",
     "embed_all",
     "find",
+    "load_source",
     "name_of",
     "open_predictor",
     "refuse_changes",
@@ -83,10 +85,8 @@ def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None
         NexusError: whatever `Predictor` raises.
     """
     from nexus.engines.predictor import Predictor
-    from nexus.models import NexusModule
-    from nexus.models.loading import load_model
 
-    source = DEFAULT_MODEL if options["model"] is None else options["model"]
+    source = options["model"]
     if isinstance(source, Predictor):
         ready = {name: getattr(source, name) for name in ("engine", "device", "batch_size", "workers")}
         refuse_changes(
@@ -96,17 +96,33 @@ def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None
             "give the model's name in its place",
         )
         return source
-    if not isinstance(source, NexusModule):
-        wanted = {name: options[name] for name in ("mirror", "accept_license", "progress")}
-        source = load_model(source, **wanted)
+    model = load_source(options)
     return Predictor(
-        source,
+        model,
         engine=options["engine"],
         device=options["device"],
         batch_size=options["batch_size"],
         workers=options["workers"],
-        preprocess=preprocess or _changed(source.preprocess, options),
+        preprocess=preprocess or _changed(model.preprocess, options),
     )
+
+
+def load_source(options: Mapping[str, Any]) -> NexusModule:
+    """Return the model that a verb's options name, a module as it is.
+
+    Raises:
+        NexusError: whatever `load_model` raises.
+    """
+    from nexus.engines.predictor import Predictor
+    from nexus.models import NexusModule
+    from nexus.models.loading import load_model
+
+    source = DEFAULT_MODEL if options["model"] is None else options["model"]
+    if isinstance(source, Predictor):
+        return source.model
+    if isinstance(source, NexusModule):
+        return source
+    return load_model(source, **{name: options[name] for name in ("mirror", "accept_license", "progress")})
 
 
 def settings(spec: PreprocessSpec) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def missing(name: str, device: torch.device) -> str | None:
             return f'the engine {name!r} needs {package}: pip install "nexus-vision[{extra}]"'
     if kind.compiler and (lacks := _lacks_compiler(device)):
         return f"the engine {name!r} needs {lacks}"
-    if kind.bf16 and not _computes_bf16(device):
+    if kind.bf16 and not computes_bf16(device):
         return f"the engine {name!r} needs bf16 instructions (avx512_bf16, amx_bf16, Arm bf16), which {device} has not"
     return None
 
@@ -159,7 +159,7 @@ def _lacks_compiler(device: torch.device) -> str | None:
     return f"a C++ compiler ({' or '.join(compilers)}; on Debian and Ubuntu: apt install g++)"
 
 
-def _computes_bf16(device: torch.device) -> bool:
+def computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type != "cpu" or bool({"avx512_bf16", "amx_bf16", "bf16"} & set(processor()[1]))

@@ -70,8 +70,14 @@ def load_model(
     return model.eval()
 
 
-def save_model(model: NexusModule, folder: str | Path) -> Path:
-    """Write a model's folder; see `NexusModule.save_pretrained`."""
+def save_model(model: NexusModule, folder: str | Path, state: State | None = None) -> Path:
+    """Write a model's folder; see `NexusModule.save_pretrained`.
+
+    Args:
+        model: what is written.
+        folder: where; made if it is not there.
+        state: its tensors, where the model itself does not hold them whole.
+    """
     from safetensors.torch import save
 
     folder = Path(folder).expanduser()
@@ -89,7 +95,7 @@ def save_model(model: NexusModule, folder: str | Path) -> Path:
     }
     if isinstance(head := getattr(model, "head", None), ClassifierHead) and "num_classes" in config:
         described["head"] = head.config.to_dict()
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in (state or model.state_dict()).items()}
     write_file(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
     if model.tokenizer is not None:
         write_file(folder / "tokenizer.json", model.tokenizer.to_json().encode())
