@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nexus import registry
 from nexus.assets import load_labels
 from nexus.errors import CheckpointMismatchError, ConfigError, InputError, NexusError, WeightsError
+from nexus.layers import DropPath, seed_drop_path
 from nexus.models.base import NexusModule
 from nexus.models.loading import load_converted, load_model
 from nexus.transforms.preprocess import PreprocessSpec
@@ -373,6 +374,27 @@ def test_a_new_head_is_recorded(tiny: dict[str, Any], tmp_path: Path) -> None:
     model.head = nn.Sequential(nn.Linear(model.head.in_features, 4), nn.ReLU(), nn.Linear(4, 2))
     with pytest.raises(ConfigError, match="head is a Sequential; only a Linear"):
         model.save_pretrained(tmp_path / "other")
+
+
+@each_backbone
+@torch.no_grad()
+def test_dropped_paths_follow_the_samples_seeds(tiny: dict[str, Any]) -> None:
+    """And no branch shares its module with another one: it would share its choices."""
+    model, x, seeds = build(tiny), images(tiny, batch=4), torch.arange(4)
+    if "drop_path" not in repr(model.config):
+        pytest.skip("this family drops no paths")
+    paths = [module for module in model.modules() if isinstance(module, DropPath)]
+    calls: list[nn.Module] = []
+    for path in paths:
+        path.rate = 0.5
+        path.train().register_forward_pre_hook(lambda module, _: calls.append(module))
+    seed_drop_path(model, seeds)
+    whole = model(x, outputs=("embeddings",))
+    assert len(set(calls)) == len(calls)
+    for half in (slice(0, 2), slice(2, 4)):
+        seed_drop_path(model, seeds[half])
+        expected = {"embeddings": whole["embeddings"][half]}
+        assert_same(model(x[half], outputs=("embeddings",)), expected, atol=1e-4, rtol=1e-4)
 
 
 @each_tiny

@@ -47,7 +47,7 @@ def test_a_fresh_transformer_passes_its_input_on() -> None:
 def test_stochastic_depth_and_dropout_are_for_training() -> None:
     for model_class in (DINOv2, VisionTransformer):
         model = model_class({**TINY, "drop_path": 0.5, "dropout": 0.1, "attention_dropout": 0.1})
-        assert [block.drop_path.rate for block in model.blocks] == [0.0, 0.5]
+        assert [block.drop_path2.rate for block in model.blocks] == [0.0, 0.5]
         x = torch.randn(4, 3, 28, 28)
         assert not torch.equal(model(x)["tokens"], model(x)["tokens"])
         model.eval()

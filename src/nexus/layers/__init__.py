@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from nexus.layers.conv import make_divisible as make_divisible
     from nexus.layers.drop_path import DropPath as DropPath
     from nexus.layers.drop_path import linear_rates as linear_rates
+    from nexus.layers.drop_path import seed_drop_path as seed_drop_path
+    from nexus.layers.drop_path import set_drop_path as set_drop_path
     from nexus.layers.inverted_residual import InvertedResidual as InvertedResidual
     from nexus.layers.inverted_residual import SqueezeExcite as SqueezeExcite
     from nexus.layers.layer_scale import LayerScale as LayerScale
@@ -58,6 +60,8 @@ __getattr__, __dir__, __all__ = attach(
         "make_divisible": ".conv",
         "relative_bias": ".relative_position",
         "resample_positions": ".pos_embed",
+        "seed_drop_path": ".drop_path",
+        "set_drop_path": ".drop_path",
         "side_by_side": ".patch_merging",
     },
 )

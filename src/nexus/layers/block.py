@@ -40,7 +40,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm1, self.attn, self.ls1 = norm1, attn, ls1 or nn.Identity()
         self.norm2, self.mlp, self.ls2 = norm2, mlp, ls2 or nn.Identity()
-        self.drop_path = DropPath(drop_path)
+        self.drop_path1, self.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(
         self, x: Float[Tensor, "b n d"], return_weights: bool = False, *context: Tensor | None
@@ -50,6 +50,6 @@ class Block(nn.Module):
         `context` is what else the attention takes, e.g. a mask.
         """
         mixed, weights = self.attn(self.norm1(x), return_weights, *context)
-        x = x + self.drop_path(self.ls1(mixed))
-        x = x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
+        x = x + self.drop_path1(self.ls1(mixed))
+        x = x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
         return x, weights

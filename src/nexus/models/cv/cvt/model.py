@@ -194,15 +194,15 @@ class CvTBlock(nn.Module):
         self.attn = ConvolutionalAttention(c)
         self.norm2 = nn.LayerNorm(c.embed_dim, eps=config.layer_norm_eps)
         self.mlp = Mlp(c.embed_dim, int(c.embed_dim * c.mlp_ratio), act=act, dropout=c.dropout)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path1, self.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(
         self, x: Float[Tensor, "b n d"], grid: tuple[int, int], return_weights: bool = False
     ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n m"] | None]:
         """Return tokens and, if asked for, attention weights."""
         mixed, weights = self.attn(self.norm1(x), grid, return_weights)
-        x = x + self.drop_path(mixed)
-        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+        x = x + self.drop_path1(mixed)
+        return x + self.drop_path2(self.mlp(self.norm2(x))), weights
 
 
 class ConvolutionalAttention(nn.Module):

@@ -176,16 +176,16 @@ class DiNATBlock(nn.Module):
         self.fc2 = nn.Linear(hidden, dim)
         self.ls1, self.ls2 = (LayerScale(dim, c.layer_scale) if c.layer_scale else nn.Identity() for _ in range(2))
         self.dropout = nn.Dropout(c.dropout)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path1, self.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(
         self, x: Float[Tensor, "b h w c"], return_weights: bool = False
     ) -> tuple[Float[Tensor, "b h w c"], Float[Tensor, "b heads n k2"] | None]:
         """Return tokens and, if asked for, attention weights."""
         mixed, weights = self.attn(self.norm1(x), return_weights)
-        x = x + self.drop_path(self.ls1(mixed))
+        x = x + self.drop_path1(self.ls1(mixed))
         hidden = self.dropout(F.gelu(self.fc1(self.norm2(x))))
-        return x + self.drop_path(self.ls2(self.dropout(self.fc2(hidden)))), weights
+        return x + self.drop_path2(self.ls2(self.dropout(self.fc2(hidden)))), weights
 
 
 class NeighborhoodAttention(nn.Module):

@@ -249,7 +249,7 @@ class HieraBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = mlp
         self.proj = nn.Linear(inputs, dim) if inputs != dim else None
-        self.drop_path = DropPath(drop_path)
+        self.drop_path1, self.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(
         self, x: Float[Tensor, "b u s s d"], return_weights: bool = False
@@ -259,8 +259,8 @@ class HieraBlock(nn.Module):
         if self.proj is not None:
             x = pool(self.proj(normed))
         mixed, weights = self.attn(normed, return_weights)
-        x = x + self.drop_path(mixed)
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path1(mixed)
+        x = x + self.drop_path2(self.mlp(self.norm2(x)))
         return x, weights
 
 

@@ -167,7 +167,7 @@ class MainBlock(nn.Module):
         self.attn = BiasedAttention(c)
         self.norm2 = nn.LayerNorm(c.embed_dim, eps=c.layer_norm_eps)
         self.mlp = Mlp(c.embed_dim, int(c.embed_dim * c.mlp_ratio), dropout=c.dropout)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path1, self.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(
         self, x: Float[Tensor, "b h w d"], return_weights: bool = False
@@ -175,8 +175,8 @@ class MainBlock(nn.Module):
         """Return the map and, if asked for, attention weights."""
         mask = self.attn.bias((x.shape[1], x.shape[2]))
         mixed, weights = self.attn(self.norm1(x).flatten(1, 2), return_weights, mask)
-        x = x + self.drop_path(mixed).reshape(x.shape)
-        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+        x = x + self.drop_path1(mixed).reshape(x.shape)
+        return x + self.drop_path2(self.mlp(self.norm2(x))), weights
 
 
 class BiasedAttention(Attention):

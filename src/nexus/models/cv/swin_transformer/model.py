@@ -261,15 +261,15 @@ class SwinBlock(nn.Module):
         self.attn = attn
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         self.mlp = mlp
-        self.drop_path = DropPath(drop_path)
+        self.drop_path1, self.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(
         self, x: Float[Tensor, "b rows columns c"], windows: Windows, return_weights: bool = False
     ) -> tuple[Float[Tensor, "b rows columns c"], Float[Tensor, "b_windows heads m m"] | None]:
         """Return the map (B, rows, columns, C) and, if asked for, weights (B * windows, heads, M^2, M^2)."""
         mixed, weights = self.attend(self.norm1(x), windows, return_weights)
-        x = x + self.drop_path(mixed)
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path1(mixed)
+        x = x + self.drop_path2(self.mlp(self.norm2(x)))
         return x, weights
 
     def attend(self, x: Tensor, windows: Windows, return_weights: bool) -> tuple[Tensor, Tensor | None]:

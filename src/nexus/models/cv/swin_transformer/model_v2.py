@@ -102,8 +102,8 @@ class PostNormBlock(SwinBlock):
     ) -> tuple[Float[Tensor, "b rows columns c"], Float[Tensor, "b_windows heads m m"] | None]:
         """Return the map (B, rows, columns, C) and, if asked for, weights (B * windows, heads, M^2, M^2)."""
         mixed, weights = self.attend(x, windows, return_weights)
-        x = x + self.drop_path(self.norm1(mixed))
-        x = x + self.drop_path(self.norm2(self.mlp(x)))
+        x = x + self.drop_path1(self.norm1(mixed))
+        x = x + self.drop_path2(self.norm2(self.mlp(x)))
         return x, weights
 
 

@@ -211,7 +211,7 @@ class AttentionBlock(nn.Module):
         self.local_conv = conv_bn(conv2d(dim, dim, 3, groups=dim))
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = mlp
-        self.drop_path = DropPath(drop_path)
+        self.drop_path1, self.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(
         self, x: Float[Tensor, "b c h w"], return_weights: bool = False
@@ -220,9 +220,9 @@ class AttentionBlock(nn.Module):
         # Channels last, in which a map and its tokens are the same memory.
         y = x.permute(0, 2, 3, 1)
         mixed, weights = self.attend(y, return_weights)
-        y = y + self.drop_path(mixed)
+        y = y + self.drop_path1(mixed)
         y = self.local_conv(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        y = y + self.drop_path(self.mlp(self.norm2(y)))
+        y = y + self.drop_path2(self.mlp(self.norm2(y)))
         return y.permute(0, 3, 1, 2), weights
 
     def attend(
