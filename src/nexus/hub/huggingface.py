@@ -35,7 +35,7 @@ TOKENIZERS = (("spiece.model",), ("tokenizer.json",), ("vocab.json", "merges.txt
 
 def cached_file(source: HuggingFaceSource) -> Path | None:
     """Return the file from the Hugging Face client's own cache, if another program has fetched it; no network."""
-    cached = _client().try_to_load_from_cache(source.repository, source.file, _cache(), revision=source.revision)
+    cached = hub_client().try_to_load_from_cache(source.repository, source.file, _cache(), revision=source.revision)
     if not isinstance(cached, str) or not Path(cached).is_file():
         return None
     return Path(cached) if source.sha256 is None or sha256_of(Path(cached)) == source.sha256 else None
@@ -61,7 +61,7 @@ def download_file(
         DownloadError: the hub is out of reach or has no such file.
         LicenseError: the licence has to be accepted, and was not.
     """
-    client, endpoint = _client(), _endpoint()
+    client, endpoint = hub_client(), hub_endpoint()
     url = client.hf_hub_url(source.repository, source.file, revision=source.revision, endpoint=endpoint)
     remedy = f". Agree to its terms at {source.page}, and give your token: HF_TOKEN" if source.gated else ""
     with _explaining(after=remedy):
@@ -105,7 +105,7 @@ def fetch_file(source: Mapping[str, Any]) -> Path:
             f"{parsed} is not in the Hugging Face cache, and NEXUS_OFFLINE or HF_HUB_OFFLINE switches the network off. "
             "Unset it once"
         )
-    client, endpoint = _client(), _endpoint()
+    client, endpoint = hub_client(), hub_endpoint()
     with _explaining(f"{parsed}: ", f". {REMEDY}"):
         url = client.hf_hub_url(parsed.repository, parsed.file, revision=parsed.revision, endpoint=endpoint)
         about = within(SECONDS, lambda: client.get_hf_file_metadata(url, timeout=SECONDS, endpoint=endpoint))
@@ -149,7 +149,7 @@ def fetch_repository(
         DownloadError: the hub is out of reach, or has no such repository.
         LicenseError: the licence that its card states has to be accepted; nothing was fetched.
     """
-    client, endpoint = _client(), _endpoint()
+    client, endpoint = hub_client(), hub_endpoint()
     if offline():
         config = client.try_to_load_from_cache(repository, "config.json", _cache(), revision=revision)
         if isinstance(config, str):
@@ -199,7 +199,7 @@ def _wanted(files: list[str], repository: str) -> list[str]:
     raise DownloadError(f"the repository {repository} has neither model.safetensors nor pytorch_model.bin")
 
 
-def _client() -> ModuleType:
+def hub_client() -> ModuleType:
     """Import the hub's client with its telemetry off."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub
@@ -209,7 +209,7 @@ def _client() -> ModuleType:
     return huggingface_hub
 
 
-def _endpoint() -> str | None:
+def hub_endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
 
 
