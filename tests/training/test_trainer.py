@@ -85,7 +85,7 @@ def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_gradient_accumulation_changes_nothing(make_trainer: Make) -> None:
-    settings = {**RICH, "ema": None, "checkpoint_minutes": 10, "drop_path": 0.0}
+    settings = {**RICH, "ema": None, "checkpoint_minutes": 10}
     whole, parts = make_trainer("whole", **settings), make_trainer("parts", micro_batch=4, **settings)
     whole.fit()
     parts.fit()

@@ -26,6 +26,7 @@ from nexus.datasets.loader import Samples, TrainLoader
 from nexus.distributed import launch, shard
 from nexus.distributed.shard import Parallel
 from nexus.errors import ImageError
+from nexus.layers.drop_path import seed_drop_path
 from nexus.metrics.classification import mean_average_precision, negative_log_likelihood, top_k_accuracy
 from nexus.models.base import NexusModule
 from nexus.models.loading import save_model
@@ -220,7 +221,9 @@ class Trainer:
         """Add the gradients of one micro-batch; return the sum of its losses."""
         # Every process takes part in every micro-batch, one without a picture left too.
         present = bool(len(samples.images))
-        images, targets = self._prepared(samples if present else blank(samples))
+        samples = samples if present else blank(samples)
+        images, targets = self._prepared(samples)
+        seed_drop_path(self.model, samples.seeds.to(self.device))
         with self.precision.autocast():
             loss: Tensor = self.objective(self.network, images, targets)["loss"] * present
         # Gradients are averaged over the processes; the loss is the mean over the pictures of all of them.
