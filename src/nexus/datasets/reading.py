@@ -12,10 +12,13 @@ import numpy as np
 
 from nexus.datasets.labelled import LabelledImages
 from nexus.datasets.readers.folders import open_folders
+from nexus.datasets.readers.huggingface import HUB, is_dataset, open_hub, open_parquet, open_saved, read_dataset
 from nexus.datasets.readers.idx import open_idx
+from nexus.datasets.readers.imagenet import open_imagenet
 from nexus.datasets.readers.labels import LabelColumn
 from nexus.datasets.readers.parts import WORDS, Parts
 from nexus.datasets.readers.tables import TABLES, open_metadata, open_table
+from nexus.datasets.readers.webdataset import is_shards, open_shards
 from nexus.datasets.sources import OnSkip, find_images
 from nexus.errors import InputError
 from nexus.results import Skipped
@@ -24,7 +27,7 @@ from nexus.transforms.image import ImageLike
 __all__ = ["LabelledSource", "open_parts", "read_labelled", "read_unlabelled"]
 
 LabelledSource: TypeAlias = Any
-"""A path or name, `LabelledImages`, ``(pictures, labels[, classes])``, or a mapping of parts to these."""
+"""A path, a name, `LabelledImages`, a tuple ``(pictures, labels[, classes])``, a ``Dataset``, or a mapping of these."""
 
 
 def read_labelled(
@@ -43,7 +46,11 @@ def read_labelled(
             - a folder with one folder of pictures for each class, or with ``train``, ``val`` and ``test`` in it;
             - a CSV or TSV file with the columns ``path`` and ``label``, or with a column of 0 and 1 for each class;
               JSON lines likewise; a label ``cat|dog`` has two classes;
+            - ImageNet's folder as it is published;
             - a folder with the IDX files of MNIST or Fashion-MNIST;
+            - WebDataset shards: a tar file, a folder of them, ``shards-{000..010}.tar`` or ``shards-*.tar``;
+            - for Hugging Face's ``datasets``: a folder with ``metadata`` or Parquet files, or one that was saved;
+              ``hf:owner/name`` or ``hf:owner/name:config`` of the hub; a ``Dataset`` or a ``DatasetDict``;
             - `LabelledImages`; a tuple ``(pictures, labels)`` or ``(pictures, labels, classes)``; or a mapping of
               ``"train"``, ``"val"`` and ``"test"`` to any of these.
         split: ``"train"``, ``"val"`` or ``"test"``; None: the only one that there is.
@@ -93,21 +100,37 @@ def open_parts(
         return _named_parts(source, image, label, skip)
     if isinstance(source, tuple):
         return {"train": partial(_from_arrays, source)}
+    if is_dataset(source):
+        return {"train": partial(read_dataset, source, type(source).__name__, image=image, label=label)}
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"{_describe(source)} is no dataset: give a path, LabelledImages, or (pictures, labels)")
+    if isinstance(source, str) and source.startswith(HUB):
+        return open_hub(source, skip, image=image, label=label)
     path = Path(source)
     if path.is_dir():
         return _open_folder(path, image, label, skip)
+    if is_shards(str(source)):
+        return open_shards(str(source), skip, label=label)
     if not path.exists():
         raise InputError(f"{source} does not exist")
+    if path.suffix.lower() == ".parquet":
+        return open_parquet(path, skip, image=image, label=label)
     if path.suffix.lower() in TABLES:
         return open_table(path, skip, image=image, label=label)
-    raise InputError(f"{source} is no dataset: give a folder, or a file that ends in {', '.join(TABLES)}")
+    raise InputError(f"{source} is no dataset: give a folder, or a file that ends in {', '.join(TABLES)} or .tar")
 
 
 def _open_folder(folder: Path, image: str | None, label: str | None, skip: OnSkip) -> Parts:
     try:
-        return open_idx(folder) or open_metadata(folder, skip, image=image, label=label) or open_folders(folder, skip)
+        return (
+            open_saved(folder, skip, image=image, label=label)
+            or open_idx(folder)
+            or open_imagenet(folder, skip)
+            or open_metadata(folder, skip, image=image, label=label)
+            or open_parquet(folder, skip, image=image, label=label)
+            or open_shards(folder, skip, label=label)
+            or open_folders(folder, skip)
+        )
     except PermissionError as error:
         raise InputError(f"{folder} cannot be listed ({error.strerror}); give yourself the right to read it") from error
 

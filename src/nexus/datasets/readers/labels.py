@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nexus.errors import InputError
 
-__all__ = ["SEPARATOR", "LabelColumn", "in_order", "read_names"]
+__all__ = ["SEPARATOR", "LabelColumn", "in_order", "numbered", "read_names"]
 
 SEPARATOR = "|"
 """Between the classes of a picture that shows several."""
@@ -65,6 +65,28 @@ class LabelColumn:
             targets = np.full(len(ends) - 1, -1, dtype=np.int64)
             targets[rows] = table[numbers]
         return targets, names
+
+
+def numbered(values: Sequence[Any], classes: int) -> NDArray[Any]:
+    """Return the targets of `LabelledImages` for labels that are numbers already.
+
+    Args:
+        values: of each picture its number, or a list of numbers; None and below 0: no label.
+        classes: how many there are.
+
+    Raises:
+        InputError: a number is too large.
+    """
+    several = any(isinstance(value, list) for value in values)
+    lists = [value if isinstance(value, list) else [] if value is None or value < 0 else [value] for value in values]
+    if (largest := max((number for numbers in lists for number in numbers), default=-1)) >= classes:
+        raise InputError(f"there are {classes} classes, but a label is number {largest}; the first is number 0")
+    if not several:
+        return np.array([numbers[0] if numbers else -1 for numbers in lists], dtype=np.int64)
+    targets = np.zeros((len(values), classes), dtype=bool)
+    for row, numbers in zip(targets, lists):
+        row[numbers] = True
+    return targets
 
 
 def _names(label: object) -> list[str]:

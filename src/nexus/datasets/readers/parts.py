@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from nexus._files import write_file
 from nexus.datasets.labelled import LabelledImages
 from nexus.hub import cache_dir
 
-__all__ = ["WORDS", "Parts", "by_split", "derived", "split_of"]
+__all__ = ["WORDS", "Parts", "derived", "split_of"]
 
 Parts = dict[str, Callable[[], LabelledImages]]
 """``"train"``, ``"val"``, ``"test"`` -> what reads that part. A dataset that is not divided is ``"train"``."""
@@ -31,27 +31,19 @@ def split_of(name: str) -> str | None:
     return next((split for split in words if split), None)
 
 
-def derived(file: Path, kind: str, make: Callable[[], bytes]) -> Path:
+def derived(file: Path, kind: str, make: Callable[[], bytes], *, asked: str = "") -> Path:
     """Return a file in our cache that was made from another file; it is made again once that has changed.
 
     Args:
         file: what it is made from; its path, size and time of change are the key.
         kind: ending of the name.
         make: gives the content; called where it is not there yet.
+        asked: what else the content depends on.
     """
     status = file.stat()
-    key = f"{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}"
+    key = f"{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}\0{asked}"
     path = cache_dir() / "datasets" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()}.{kind}"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, make())
     return path
-
-
-def by_split(files: Iterable[Path]) -> dict[str, list[Path]]:
-    """Sort files by the part that their names speak of, or else their folders' names; ``"train"`` without either."""
-    found: dict[str, list[Path]] = {}
-    for file in files:
-        split = split_of(file.name) or split_of(file.parent.name) or "train"
-        found.setdefault(split, []).append(file)
-    return found
