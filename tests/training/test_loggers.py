@@ -110,7 +110,7 @@ class FakeWandb(types.ModuleType):
     def init(self, **options: Any) -> Any:
         self.started.append(options)
         log = lambda values, step: self.logged.append((step, values))  # noqa: E731
-        return types.SimpleNamespace(log=log, finish=lambda: self.logged.append("finished"))
+        return types.SimpleNamespace(step=4, log=log, finish=lambda: self.logged.append("finished"))
 
     def Image(self, image: Image.Image) -> Any:
         return ("picture", image)
@@ -131,7 +131,7 @@ def test_weights_and_biases_is_told_the_same(tmp_path: Path, monkeypatch: pytest
     assert second["resume"] == "allow"
     assert wandb.logged == [
         (3, {"step/loss": 0.5, "train/loss": 0.75}),
-        (3, {"confusion": ("picture", RED)}),
+        (4, {"confusion": ("picture", RED)}),  # never before the last step
         "finished",
     ]
 

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 from nexus._lazy import attach
 
 if TYPE_CHECKING:
+    from nexus.training.card import RunFacts as RunFacts
+    from nexus.training.card import model_card as model_card
     from nexus.training.ema import EMA as EMA
     from nexus.training.ema import EMAConfig as EMAConfig
     from nexus.training.freezing import ParameterCount as ParameterCount
     from nexus.training.freezing import count_parameters as count_parameters
     from nexus.training.freezing import freeze as freeze
     from nexus.training.freezing import freeze_all_but_last as freeze_all_but_last
+    from nexus.training.hub_upload import open_repository as open_repository
+    from nexus.training.hub_upload import push_run as push_run
     from nexus.training.lamb import LAMB as LAMB
+    from nexus.training.loggers import Logger as Logger
+    from nexus.training.loggers import build_loggers as build_loggers
     from nexus.training.optim import OptimizerConfig as OptimizerConfig
     from nexus.training.optim import build_optimizer as build_optimizer
     from nexus.training.schedule import ScheduleConfig as ScheduleConfig
@@ -27,15 +33,21 @@ __getattr__, __dir__, __all__ = attach(
         "EMA": ".ema",
         "EMAConfig": ".ema",
         "LAMB": ".lamb",
+        "Logger": ".loggers",
         "OptimizerConfig": ".optim",
         "ParameterCount": ".freezing",
+        "RunFacts": ".card",
         "ScheduleConfig": ".schedule",
+        "build_loggers": ".loggers",
         "build_optimizer": ".optim",
         "build_schedule": ".schedule",
         "count_parameters": ".freezing",
         "freeze": ".freezing",
         "freeze_all_but_last": ".freezing",
         "get_cosine_schedule_with_warmup": ".schedule",
+        "model_card": ".card",
+        "open_repository": ".hub_upload",
+        "push_run": ".hub_upload",
         "scaled_lr": ".schedule",
     },
 )

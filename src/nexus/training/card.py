@@ -46,6 +46,7 @@ PICTURES = {
     "curves.png": "Loss, accuracy and learning rate",
     "confusion.png": "What is taken for what",
     "mistakes.png": "The worst mistakes",
+    "reliability.png": "How often it is right when it says how sure it is",
 }
 """Pictures of a run folder, in the order to show them in."""
 

@@ -179,7 +179,8 @@ class WandbLogger:
 
     def picture(self, step: int, name: str, image: Image.Image) -> None:
         """See `Logger`."""
-        self.run.log({name: self.wandb.Image(image)}, step=step)
+        # Steps only rise there: what comes with an earlier one would be dropped.
+        self.run.log({name: self.wandb.Image(image)}, step=max(step, self.run.step))
 
     def close(self) -> None:
         """See `Logger`."""
