@@ -38,6 +38,7 @@ class Aux(TypedDict, total=False):
     prefix_tokens: list[Tensor]  # L x (B, P, D) class and register tokens after each block, before the final norm
     registers: Tensor  # (B, R, D) register tokens after the final norm
     aux_logits: list[Tensor]  # (B, K) of each auxiliary classifier, first to last; in training only
+    token_logits: list[Tensor]  # (B, K) of the class token and of the distillation token; in training only
     visual_tokens: Tensor  # (B, M, W) tokens for a language model of width W
 
 

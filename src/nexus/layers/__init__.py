@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from nexus.layers.inverted_residual import InvertedResidual as InvertedResidual
     from nexus.layers.inverted_residual import SqueezeExcite as SqueezeExcite
     from nexus.layers.layer_scale import LayerScale as LayerScale
+    from nexus.layers.lora import LoRAConfig as LoRAConfig
+    from nexus.layers.lora import LoRALinear as LoRALinear
+    from nexus.layers.lora import add_lora as add_lora
+    from nexus.layers.lora import load_lora as load_lora
+    from nexus.layers.lora import lora_state as lora_state
+    from nexus.layers.lora import merge_lora as merge_lora
+    from nexus.layers.lora import merged_state as merged_state
+    from nexus.layers.lora import unmerge_lora as unmerge_lora
     from nexus.layers.mlp import Mlp as Mlp
     from nexus.layers.mlp import QuickGELU as QuickGELU
     from nexus.layers.mlp import SwiGLU as SwiGLU
@@ -44,6 +52,8 @@ __getattr__, __dir__, __all__ = attach(
         "HeadConfig": ".classifier_head",
         "InvertedResidual": ".inverted_residual",
         "LayerScale": ".layer_scale",
+        "LoRAConfig": ".lora",
+        "LoRALinear": ".lora",
         "Mlp": ".mlp",
         "Padding": ".conv",
         "PatchEmbed": ".patch_embed",
@@ -52,16 +62,22 @@ __getattr__, __dir__, __all__ = attach(
         "SameConv2d": ".conv",
         "SqueezeExcite": ".inverted_residual",
         "SwiGLU": ".mlp",
+        "add_lora": ".lora",
         "as_map": ".patch_embed",
         "build_head": ".classifier_head",
         "conv2d": ".conv",
         "conv_bn": ".conv",
         "linear_rates": ".drop_path",
+        "load_lora": ".lora",
+        "lora_state": ".lora",
         "make_divisible": ".conv",
+        "merge_lora": ".lora",
+        "merged_state": ".lora",
         "relative_bias": ".relative_position",
         "resample_positions": ".pos_embed",
         "seed_drop_path": ".drop_path",
         "set_drop_path": ".drop_path",
         "side_by_side": ".patch_merging",
+        "unmerge_lora": ".lora",
     },
 )

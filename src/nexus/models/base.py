@@ -214,7 +214,8 @@ class NexusModule(nn.Module):
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write ``config.json`` and ``model.safetensors``; `nexus.load` and `from_pretrained` read them back exactly.
 
-        Nothing half-written is left: each file is written beside its place and renamed.
+        Nothing half-written is left: each file is written beside its place and renamed. The changes of adapters
+        (`nexus.layers.add_lora`) are written as part of the weights.
 
         Raises:
             ConfigError: a part of the model was replaced by something that the config cannot say.

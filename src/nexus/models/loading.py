@@ -16,7 +16,7 @@ from nexus import hub, registry
 from nexus._files import write_file
 from nexus.assets import load_labels
 from nexus.errors import ConfigError, NexusError, WeightsError
-from nexus.layers import ClassifierHead, HeadConfig, build_head
+from nexus.layers import ClassifierHead, HeadConfig, build_head, merged_state
 from nexus.models.conversion import State, detect_format
 from nexus.models.image_text import ImageTextModule
 from nexus.models.tokenizer import tokenizer_from_folder, tokenizer_of_variant
@@ -95,7 +95,7 @@ def save_model(model: NexusModule, folder: str | Path, state: State | None = Non
     }
     if isinstance(head := getattr(model, "head", None), ClassifierHead) and "num_classes" in config:
         described["head"] = head.config.to_dict()
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in (state or model.state_dict()).items()}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in merged_state(model, state).items()}
     write_file(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
     if model.tokenizer is not None:
         write_file(folder / "tokenizer.json", model.tokenizer.to_json().encode())

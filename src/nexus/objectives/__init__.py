@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from nexus._lazy import attach
 
 if TYPE_CHECKING:
+    from nexus.objectives.distillation import Distillation as Distillation
+    from nexus.objectives.distillation import DistillConfig as DistillConfig
     from nexus.objectives.supervised import Objective as Objective
     from nexus.objectives.supervised import Supervised as Supervised
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "DistillConfig": ".distillation",
+        "Distillation": ".distillation",
         "Objective": ".supervised",
         "Supervised": ".supervised",
     },

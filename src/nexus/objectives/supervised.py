@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -55,22 +56,32 @@ class Supervised(Objective):
         self.config, self.num_classes, self.multi_label = config, num_classes, multi_label
 
     def forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        outputs: dict[str, Any] = model(images, outputs=("logits", "aux"))
-        logits = outputs.get("logits")
-        found = 0 if logits is None else logits.shape[-1]
-        if logits is None or found != self.num_classes:
-            raise ConfigError(
-                f"the model gives {found} logits and the data has {self.num_classes} classes: give the model a head "
-                "with as many"
-            )
-        loss = self.losses(logits, targets).sum()
-        logs = {"logits": logits.detach()}
-        if "aux_logits" in (aux := outputs.get("aux", {})):
-            aux_loss = torch.stack([self.losses(answer, targets).sum() for answer in aux["aux_logits"]]).sum()
-            loss = loss + self.config.aux_weight * aux_loss
-            logs["aux_loss"] = aux_loss.detach()
-        return {"loss": loss, **logs}
+        outputs = self.answers(model, images)
+        return {"loss": self.losses(outputs, targets).sum(), "logits": outputs["logits"].detach()}
 
-    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of every sample, (B,)."""
-        return classification_losses(logits, targets, self.config, multi_label=self.multi_label)
+    def answers(self, model: nn.Module, images: Tensor) -> dict[str, Any]:
+        """Return the model's `logits` and `aux`, after a look at their number."""
+        outputs: dict[str, Any] = model(images, outputs=("logits", "aux"))
+        check_classes("the model", outputs, self.num_classes)
+        return outputs
+
+    def losses(self, outputs: Mapping[str, Any], targets: Tensor) -> Tensor:
+        """Return the loss of every sample, auxiliary classifiers included, (B,)."""
+        answers = [outputs["logits"], *outputs.get("aux", {}).get("aux_logits", ())]
+        losses = [
+            classification_losses(logits, targets, self.config, multi_label=self.multi_label) for logits in answers
+        ]
+        return losses[0] + self.config.aux_weight * sum(losses[1:], torch.zeros_like(losses[0]))
+
+
+def check_classes(who: str, outputs: Mapping[str, Any], num_classes: int) -> None:
+    """See that a model answers with as many logits as the data has classes.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    found = outputs["logits"].shape[-1] if "logits" in outputs else 0
+    if found != num_classes:
+        raise ConfigError(
+            f"{who} gives {found} logits and the data has {num_classes} classes: give it a head with as many"
+        )

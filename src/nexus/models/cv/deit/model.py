@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
@@ -66,12 +67,13 @@ class DeiT(WeightInitMixin, NexusModule):
 
     In training, one linear classifier reads the class token and learns the label, another reads the distillation token
     and learns the teacher's answer; their answers are averaged at inference. The mean of two linear maps is one linear
-    map of both tokens side by side: that is `head`, and its input are the `embeddings`. Who distils trains two
-    classifiers, on ``embeddings[:, :D]`` and ``embeddings[:, D:]``, and keeps half of each as the `head`.
+    map of both tokens side by side: that is `head`, and its input are the `embeddings`. The two classifiers are read
+    out of it: each has twice its half of the weight, and they share the bias.
 
     `forward` gives `embeddings` (B, P D) (the final class token and, with ``distilled``, distillation token), `tokens`
     (B, N, D), `features`, `pyramid` of one level, `logits` where there is a head, `attentions` if asked for, and in
-    `aux` the ``prefix_tokens`` of every block.
+    `aux` the ``prefix_tokens`` of every block and, in training with ``distilled``, ``token_logits``: (B, K) of each of
+    the two classifiers.
     """
 
     Config = DeiTConfig
@@ -115,7 +117,14 @@ class DeiT(WeightInitMixin, NexusModule):
         x = self.norm(x)
         found = encoder_outputs(x, trace, prefix=self.num_prefix, grid=grid, stride=self.config.patch_size)
         found["embeddings"] = x[:, : self.num_prefix].flatten(1)
+        if self.training and self.dist_token is not None and isinstance(self.head, nn.Linear):
+            found["aux"]["token_logits"] = self.token_logits(x, self.head)
         return self.finish(found, wanted)
+
+    def token_logits(self, x: Float[Tensor, "b tokens d"], head: nn.Linear) -> list[Float[Tensor, "b k"]]:
+        """Return the answers of the two classifiers, whose mean the `logits` are."""
+        halves = (2 * head.weight).chunk(2, dim=1)  # 2 x (K, D)
+        return [F.linear(x[:, token], half, head.bias) for token, half in enumerate(halves)]
 
     def embed(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b tokens d"], tuple[int, int]]:
         """Turn images into the tokens that enter the first block, (B, P + N, D), and the grid of the N patches."""
