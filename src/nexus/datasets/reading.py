@@ -100,39 +100,41 @@ def open_parts(
         return _named_parts(source, image, label, skip)
     if isinstance(source, tuple):
         return {"train": partial(_from_arrays, source)}
+    if isinstance(source, list) and source and all(is_shards(str(one)) for one in source):
+        return open_shards([str(one) for one in source], skip, label=label)  # as a shell expands shards-*.tar
     if is_dataset(source):
         return {"train": partial(read_dataset, source, type(source).__name__, image=image, label=label)}
     if not isinstance(source, str | os.PathLike):
         raise InputError(f"{_describe(source)} is no dataset: give a path, LabelledImages, or (pictures, labels)")
     if isinstance(source, str) and source.startswith(HUB):
         return open_hub(source, skip, image=image, label=label)
-    path = Path(source)
+    try:
+        return _open_path(os.fspath(source), image, label, skip)
+    except PermissionError as error:
+        raise InputError(f"{error.filename} cannot be read ({error.strerror}); give yourself the right to") from error
+
+
+def _open_path(name: str, image: str | None, label: str | None, skip: OnSkip) -> Parts:
+    path = Path(name)
     if path.is_dir():
-        return _open_folder(path, image, label, skip)
-    if is_shards(str(source)):
-        return open_shards(str(source), skip, label=label)
+        return (
+            open_saved(path, skip, image=image, label=label)
+            or open_idx(path)
+            or open_imagenet(path, skip)
+            or open_metadata(path, skip, image=image, label=label)
+            or open_parquet(path, skip, image=image, label=label)
+            or open_shards(path, skip, label=label)
+            or open_folders(path, skip)
+        )
+    if is_shards(name):
+        return open_shards([name], skip, label=label)
     if not path.exists():
-        raise InputError(f"{source} does not exist")
+        raise InputError(f"{name} does not exist")
     if path.suffix.lower() == ".parquet":
         return open_parquet(path, skip, image=image, label=label)
     if path.suffix.lower() in TABLES:
         return open_table(path, skip, image=image, label=label)
-    raise InputError(f"{source} is no dataset: give a folder, or a file that ends in {', '.join(TABLES)} or .tar")
-
-
-def _open_folder(folder: Path, image: str | None, label: str | None, skip: OnSkip) -> Parts:
-    try:
-        return (
-            open_saved(folder, skip, image=image, label=label)
-            or open_idx(folder)
-            or open_imagenet(folder, skip)
-            or open_metadata(folder, skip, image=image, label=label)
-            or open_parquet(folder, skip, image=image, label=label)
-            or open_shards(folder, skip, label=label)
-            or open_folders(folder, skip)
-        )
-    except PermissionError as error:
-        raise InputError(f"{folder} cannot be listed ({error.strerror}); give yourself the right to read it") from error
+    raise InputError(f"{name} is no dataset: give a folder, or a file that ends in {', '.join(TABLES)} or .tar")
 
 
 def _named_parts(source: Mapping[str, Any], image: str | None, label: str | None, skip: OnSkip) -> Parts:

@@ -118,7 +118,10 @@ def test_what_is_missing_is_named(folder: Path) -> None:
         read_labelled(table(folder, "path\n", "data.jsonl"))
 
 
-def test_a_table_that_is_no_text(folder: Path) -> None:
+def test_a_table_that_is_none(folder: Path) -> None:
+    (folder / "metadata.parquet").write_bytes(b"no parquet")
+    with pytest.raises(InputError, match=r"metadata\.parquet cannot be read as a Parquet file"):
+        read_labelled(folder)
     (folder / "data.csv").write_bytes(b"path,label\n\xff\xfe,a\n")
     with pytest.raises(InputError, match=r"data.csv cannot be read as a table in UTF-8"):
         read_labelled(folder / "data.csv")

@@ -74,6 +74,7 @@ def test_the_same_samples_as_webdataset_reads(shards: Path) -> None:
 def test_patterns(shards: Path, pattern: str) -> None:
     data = read_labelled(f"{shards}/{pattern}")
     assert list(data.sources) == list(read_labelled(shards).sources)
+    assert list(read_labelled(sorted(shards.iterdir())).sources) == list(data.sources)  # as a shell expands it
     one = read_labelled(shards / "shards-001.tar")
     assert list(one.sources) == list(data.sources)[4:8]
 

@@ -191,7 +191,7 @@ def _rows(file: Path) -> Iterator[Row]:
             return
         with file.open(encoding="utf-8-sig", newline="") as stream:
             yield from _json_rows(file, stream) if file.suffix.lower() == ".jsonl" else _csv_rows(file, stream)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} cannot be read as a table in UTF-8 ({error})") from error
 
 
@@ -218,5 +218,10 @@ def _json_rows(file: Path, stream: TextIO) -> Iterator[Row]:
 
 
 def _parquet_rows(file: Path) -> Iterator[Row]:
-    for batch in require("pyarrow.parquet", "parquet").ParquetFile(file).iter_batches():
-        yield from batch.to_pylist()
+    arrow, parquet = require("pyarrow", "parquet"), require("pyarrow.parquet", "parquet")
+    try:
+        with parquet.ParquetFile(file) as opened:
+            for batch in opened.iter_batches():
+                yield from batch.to_pylist()
+    except arrow.ArrowException as error:
+        raise InputError(f"{file} cannot be read as a Parquet file ({error})") from error

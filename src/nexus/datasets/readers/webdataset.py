@@ -47,12 +47,12 @@ def is_shards(source: str) -> bool:
     return source.endswith(ENDING)
 
 
-def open_shards(source: str | Path, on_skip: OnSkip, *, label: str | None = None) -> Parts:
+def open_shards(source: Sequence[str] | Path, on_skip: OnSkip, *, label: str | None = None) -> Parts:
     """Find the parts of a set of shards.
 
     Args:
-        source: a tar file; a pattern with ``*`` or ``{000..010}``; or a folder of tar files, or with ``train``, ``val``
-            and ``test`` in it. The name of a shard may say its part: ``imagenet-train-0000.tar``.
+        source: tar files, or patterns with ``*`` or ``{000..010}``; or a folder of tar files, or one with ``train``,
+            ``val`` and ``test`` in it. The name of a shard may say its part: ``imagenet-train-0000.tar``.
         on_skip: told of samples that are not used.
         label: key of the label in JSON files; None: the first of `LABELS`.
 
@@ -62,8 +62,8 @@ def open_shards(source: str | Path, on_skip: OnSkip, *, label: str | None = None
     Raises:
         InputError: a shard does not exist.
     """
-    if isinstance(source, str):
-        shards = _by_part(_expand(source))
+    if not isinstance(source, Path):
+        shards = _by_part(path for pattern in source for path in _expand(pattern))
         if len(shards) == 1:  # asked for by name, they are what is meant, whatever they are called
             shards = {"train": next(iter(shards.values()))}
     elif not find_folders(source):
