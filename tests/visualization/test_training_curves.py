@@ -51,7 +51,7 @@ def test_the_picture_says_how_the_run_went(figures: list[Any]) -> None:
     page = draw_curves(run(), title="resnet18 on digits")
     assert page.size == (1200, 1120)
     (figure,) = figures
-    said = {"train 0.05", "val 0.25", "top-1 80.0%", "top-5 95.0%", "best: 90.0% after epoch 3", "resumed", "epoch"}
+    said = {"train 0.0500", "val 0.250", "top-1 80.0%", "top-5 95.0%", "best: 90.0% after epoch 3", "resumed", "epoch"}
     assert set(words(figure)) == said
     assert figure.get_suptitle() == "resnet18 on digits"
     assert [axes.get_title("left") for axes in figure.axes][::2] == ["Loss", "Learning rate"]
@@ -87,7 +87,7 @@ def test_curves_are_drawn_in_their_colours() -> None:
 
 def test_another_value_may_decide_the_best_epoch(figures: list[Any]) -> None:
     draw_curves(run(), monitor="val_loss")
-    assert "best: 0.25 after epoch 4" in words(figures[0])
+    assert "best: 0.250 after epoch 4" in words(figures[0])
 
 
 def test_an_epoch_that_is_not_over_goes_beyond_the_last_that_is(figures: list[Any]) -> None:
@@ -98,13 +98,13 @@ def test_an_epoch_that_is_not_over_goes_beyond_the_last_that_is(figures: list[An
 def test_the_first_steps_are_counted_as_steps(figures: list[Any]) -> None:
     page = draw_curves(run()[:5])
     assert page.height == 430 + 260  # nothing was measured yet: no panel for accuracy
-    assert words(figures[0]) == ["train 0.4", "step"]
+    assert words(figures[0]) == ["train 0.400", "step"]
 
 
 def test_several_labels_have_a_mean_average_precision(figures: list[Any]) -> None:
     records = [{"kind": "epoch", "step": n, "train_loss": 1.0, "val_map": 0.1 * n} for n in (1, 2)]
     draw_curves(records)
-    assert {"mAP 20.0%", "best: 20.0% after epoch 2", "train 1"} <= set(words(figures[0]))
+    assert {"mAP 20.0%", "best: 20.0% after epoch 2", "train 1.00"} <= set(words(figures[0]))
 
 
 def test_values_that_are_not_finite_are_left_out(figures: list[Any]) -> None:

@@ -104,7 +104,7 @@ class _Run:
             if len(y):
                 lowest = key.endswith("loss")
                 at = int(y.argmin() if lowest else y.argmax())
-                said = f"{y[at]:.3g}" if lowest else f"{y[at]:.1%}"
+                said = f"{y[at]:#.3g}" if lowest else f"{y[at]:.1%}"
                 return float(x[at]), f"best: {said} after epoch {round(x[at])}"
         return None
 
@@ -136,11 +136,11 @@ def _paint_losses(axes: Axes, run: _Run) -> None:
     else:  # a head that is trained on stored features is measured by epoch only
         x, smooth = run.curve("epoch", "train_loss")
     axes.plot(x, smooth, color=BLUE, linewidth=1.8)
-    labels = [(float(smooth[-1]), f"train {smooth[-1]:.3g}", BLUE)]
+    labels = [(float(smooth[-1]), f"train {smooth[-1]:#.3g}", BLUE)]
     x, val = run.curve("epoch", "val_loss")
     if len(val):
         axes.plot(x, val, color=VERMILION, **_DOTTED)
-        labels.append((float(val[-1]), f"val {val[-1]:.3g}", VERMILION))
+        labels.append((float(val[-1]), f"val {val[-1]:#.3g}", VERMILION))
     # A few wild steps would press everything else to the floor: they may leave the picture at the top.
     top = max([*smooth, *val, np.quantile(raw, 0.99) if len(raw) else 0.0])
     axes.set_ylim(0, 1.06 * top or 1)
