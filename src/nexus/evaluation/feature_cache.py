@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -265,9 +266,11 @@ def _content_key(source: ImageLike) -> bytes | None:
             return hashlib.sha256(source.data).digest()
         if isinstance(source, bytes | bytearray | memoryview):
             return hashlib.sha256(source).digest()
-        return hashlib.sha256(read_file(source, Limits())).digest()  # type: ignore[arg-type]
+        if isinstance(source, str | os.PathLike):
+            return hashlib.sha256(read_file(source, Limits())).digest()
     except ImageError:
-        return None  # the decoder says why
+        pass
+    return None  # the decoder says why
 
 
 def _gathered(rows: NDArray[np.float32], places: NDArray[np.int64], folder: Path) -> NDArray[np.float32]:
