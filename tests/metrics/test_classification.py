@@ -197,6 +197,14 @@ def test_pictures_without_a_label_do_not_count() -> None:
         empty.compute()
 
 
+def test_the_interval_of_a_share_is_scipys() -> None:
+    from scipy.stats import binomtest
+
+    for hits, count in ((0, 7), (7, 7), (13, 40), (1, 1)):
+        wanted = binomtest(hits, count).proportion_ci(method="wilson")
+        assert ours.wilson_interval(hits, count) == pytest.approx((wanted.low, wanted.high), abs=1e-6)
+
+
 def test_half_precision_and_large_logits_are_taken_as_they_are() -> None:
     logits = torch.tensor([[1000.0, 0.0], [0.0, 1000.0]], dtype=torch.bfloat16)
     assert ours.negative_log_likelihood(logits, torch.tensor([0, 0])) == pytest.approx(500)

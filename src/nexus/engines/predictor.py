@@ -336,6 +336,23 @@ class Predictor:
         """
         if top_k < 1:
             raise ConfigError(f"top_k = {top_k}: must be at least 1")
+        self.require_head()
+        results: dict[int, Classification] = {}
+        for batch in self.stream(images, ("logits",), progress=progress, total=total, stage="classify"):
+            for decoded in batch.skipped:
+                reason = _skipped(decoded).reason
+                results[decoded.index] = Classification(source=decoded.source, predictions=(), reason=reason)
+            for decoded, logits in zip(batch.decoded, batch.outputs.get("logits", ()), strict=True):
+                predictions = top_classes(logits, self.model.labels, top_k)
+                results[decoded.index] = Classification(source=decoded.source, predictions=predictions)
+        return [results[index] for index in sorted(results)]
+
+    def require_head(self) -> None:
+        """Make sure that the model is a classifier.
+
+        Raises:
+            InputError: the model has no classifier head.
+        """
         if self.reads_text:
             raise InputError(
                 f"{self.name} has no classifier head, but it reads text: say what the classes are called (`nexus "
@@ -348,15 +365,23 @@ class Predictor:
                 "the classes in words (`nexus classify SRC --labels 'a cat,a dog'`), or set and train model.head = "
                 "torch.nn.Linear(...)"
             )
-        results: dict[int, Classification] = {}
-        for batch in self.stream(images, ("logits",), progress=progress, total=total, stage="classify"):
-            for decoded in batch.skipped:
-                reason = _skipped(decoded).reason
-                results[decoded.index] = Classification(source=decoded.source, predictions=(), reason=reason)
-            for decoded, logits in zip(batch.decoded, batch.outputs.get("logits", ()), strict=True):
-                predictions = top_classes(logits, self.model.labels, top_k)
-                results[decoded.index] = Classification(source=decoded.source, predictions=predictions)
-        return [results[index] for index in sorted(results)]
+
+    def like(self, *, model: NexusModule | None = None, preprocess: PreprocessSpec | None = None) -> Predictor:
+        """Return another predictor that runs as this one does: another model, or the same at another size.
+
+        Args:
+            model: None: the same.
+            preprocess: None: the same.
+        """
+        return Predictor(
+            model or self.model,
+            engine=self.engine,
+            device=self.device,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            preprocess=preprocess or self.preprocess,
+            limits=self._limits,
+        )
 
     def _decoder(self, total: int | None) -> Decoder:
         """Take an idle decoder, or make one; a job of a few images does not start a process for every core."""

@@ -10,6 +10,7 @@ Scores may be arrays or tensors, on any device. Shares are of 1, not of 100.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ __all__ = [
     "per_class",
     "softmax",
     "top_k_accuracy",
+    "wilson_interval",
 ]
 
 BINS = 15
@@ -226,6 +228,14 @@ def exact_match(probabilities: Any, targets: Any, threshold: float = 0.5) -> flo
 def softmax(logits: Any) -> Floats:
     """Return probabilities (N, K) in float64 of logits (N, K)."""
     return np.exp(_log_softmax(_array(logits)))
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of which `hits` of `count` pictures were seen (E. B. Wilson, 1927)."""
+    z, share = 1.959964, hits / count
+    middle, spread = share + z**2 / (2 * count), z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    low, high = ((middle + sign * spread) / (1 + z**2 / count) for sign in (-1, 1))
+    return max(0.0, low), min(1.0, high)
 
 
 @dataclass(frozen=True)
@@ -499,7 +509,7 @@ def _bin_sums(probabilities: Floats, targets: Integers, bins: int) -> Floats:
 def _calibration(sums: Floats) -> Calibration:
     count, confidence, right = sums
     with np.errstate(invalid="ignore"):
-        means = confidence / count, right / count
+        means = np.minimum(confidence / count, 1), right / count  # a mean of ones may be rounded above 1
     error = np.abs(right - confidence).sum() / count.sum()
     return Calibration(float(error), np.linspace(0, 1, len(count) + 1), count.astype(np.int64), *means)
 
