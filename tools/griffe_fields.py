@@ -14,7 +14,7 @@ SHARED = re.compile(r"^ {4}(\w+(?:, \w+)+): (.+(?:\n {5,}.+)*)", re.M)
 
 
 class FieldDescriptions(griffe.Extension):
-    """Describes the keys of `RunOptions` as the command line does, and those of `nexus.types` by their comments.
+    """Describes the options that verbs share as the command line does, and those of `nexus.types` by their comments.
 
     A description that several names share is given to each of them.
     """
@@ -26,7 +26,7 @@ class FieldDescriptions(griffe.Extension):
 
     def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
         """Called for every class that griffe has read."""
-        if cls.path == f"{RunOptions.__module__}.{RunOptions.__qualname__}":
+        if cls.module.path == RunOptions.__module__:
             _describe_options(cls)
         elif cls.module.path == "nexus.types":
             _describe_by_comments(cls)
@@ -37,9 +37,9 @@ def _for_each(entry: re.Match[str]) -> str:
 
 
 def _describe_options(cls: griffe.Class) -> None:
-    for name, hint in get_type_hints(RunOptions, include_extras=True).items():
-        field, attribute = hint.__metadata__[-1], cls.attributes[name]
-        annotation = attribute.annotation
+    hints = get_type_hints(RunOptions, include_extras=True)
+    for name, attribute in cls.attributes.items():
+        field, annotation = hints[name].__metadata__[-1], attribute.annotation
         assert isinstance(annotation, griffe.ExprSubscript)
         assert isinstance(annotation.slice, griffe.ExprTuple)
         attribute.annotation = annotation.slice.elements[0]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nexus.commands.demo import demo as demo
     from nexus.commands.doctor import doctor as doctor
     from nexus.commands.embed import embed as embed
+    from nexus.commands.evaluate import evaluate as evaluate
     from nexus.commands.index import index as index
     from nexus.commands.models import describe_models as describe_models
     from nexus.commands.models import show_model as show_model
@@ -46,6 +47,7 @@ __getattr__, __dir__, __all__ = attach(
         "describe_models": ".commands.models",
         "doctor": ".commands.doctor",
         "embed": ".commands.embed",
+        "evaluate": ".commands.evaluate",
         "index": ".commands.index",
         "list_models": ".registry",
         "load": ".engines.predictor",

@@ -114,7 +114,10 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
         return 0
 
     shared = RunOptions.__annotations__
-    said = [_as_said(parameter, field, name in shared) for name, (parameter, field) in found.items()]
+    said = [
+        _as_said(parameter, field, name in shared and parameter.kind is parameter.KEYWORD_ONLY)
+        for name, (parameter, field) in found.items()
+    ]
     as_json = Annotated[bool, Parameter(help="Print the result as JSON.", negative=(), show_default=False)]
     said.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=as_json))
     said.sort(key=lambda parameter: parameter.kind)

@@ -22,6 +22,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "nexus.commands.classify:classify",
         "Label pictures by words, by a few examples, or with a classifier.",
     ),
+    "evaluate": (
+        "nexus.commands.evaluate:evaluate",
+        "Say how good a model is on labelled pictures, and where it fails.",
+    ),
     "captions": ("nexus.commands.captions:captions", "Rank texts by how well they describe a picture."),
     "visualize pca": ("nexus.commands.visualize:visualize_pca", "Show what the model sees: patch features as colours."),
     "models": ("nexus.commands.models:describe_models", "List the models."),

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from nexus.results import Progress
 
-__all__ = ["DEFAULT_MODEL", "DEFAULT_TEXT_MODEL", "RunOptions"]
+__all__ = ["DEFAULT_MODEL", "DEFAULT_TEXT_MODEL", "EngineOptions", "RunOptions"]
 
 DEFAULT_MODEL = "dinov2_vits14"
 
@@ -18,8 +18,8 @@ DEFAULT_TEXT_MODEL = "clip_vitb16"
 """Where pictures are compared with texts: the smallest download of good accuracy, with its tokenizer shipped."""
 
 
-class RunOptions(TypedDict, total=False):
-    """How the model is run. Keyword arguments of every verb that takes pictures."""
+class ModelOption(TypedDict, total=False):
+    """Which model is run."""
 
     model: Annotated[
         Any,
@@ -29,6 +29,11 @@ class RunOptions(TypedDict, total=False):
             f"{DEFAULT_MODEL} ({DEFAULT_TEXT_MODEL} for texts), or what the collection was made with.",
         ),
     ]
+
+
+class EngineOptions(TypedDict, total=False):
+    """How a model is run, where the verb itself says which."""
+
     engine: Annotated[
         str,
         Field(default="auto", description="One that `nexus doctor` lists; auto: the fastest with the same answers."),
@@ -56,3 +61,7 @@ class RunOptions(TypedDict, total=False):
     progress: Annotated[
         SkipJsonSchema[Progress | None], Field(default=None, exclude=True, description="Called with the progress.")
     ]
+
+
+class RunOptions(ModelOption, EngineOptions, total=False):
+    """How the model is run. Keyword arguments of every verb that takes pictures."""

@@ -1,0 +1,143 @@
+"""``nexus evaluate``: how good a model is on labelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from typing_extensions import Unpack
+
+from nexus._files import write_file
+from nexus.commands._options import EngineOptions
+from nexus.commands._predictor import Skips, open_predictor
+from nexus.commands._verb import verb
+from nexus.errors import ConfigError, require
+from nexus.results import EvaluateResult
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from nexus.datasets import LabelledImages
+
+__all__ = ["evaluate"]
+
+
+@verb
+def evaluate(
+    model: str | Any,
+    data: str | Any,
+    *,
+    protocol: Literal["head", "knn", "linear"] = "head",
+    train: str | Any = None,
+    split: Literal["train", "val", "test"] | None = None,
+    sizes: Sequence[int] = (),
+    flip: bool = False,
+    temperature: bool = False,
+    among_data: bool = False,
+    out: str | None = None,
+    **options: Unpack[EngineOptions],
+) -> EvaluateResult:
+    """Say how good a model is on labelled pictures, and where it fails.
+
+    By default the model's own head is scored, so it must be a classifier: one that you have trained, or one of `nexus
+    models --task classify`. The protocols ``knn`` and ``linear`` are DINOv2's: they score the features of any model, by
+    a vote of the nearest labelled pictures, or by linear layers trained on these.
+
+    Args:
+        model: what is scored: a name (`nexus models`), a run's or a model's folder, a predictor or a module.
+        data: labelled pictures: a folder with one folder per class, a table, and whatever else `nexus train` reads.
+        protocol: ``head``, the model's own classifier; ``knn`` or ``linear``, its features.
+        train: labelled pictures that knn and linear learn from; by default the part ``train`` of `data`.
+        split: which part of `data` is scored; by default ``val``, or else ``test``, or the only one that there is.
+        sizes: sides of the input at which each picture is looked at (head); the probabilities are averaged.
+        flip: look at the mirror image of each picture, too, and average (head).
+        temperature: also fit a temperature to the confidence, and say what it would change (head).
+        among_data: choose among the data's classes only, where the model has more (head).
+        out: write ``report.json``, ``confusion.png``, ``reliability.png`` and ``mistakes.png`` into this folder.
+
+    Returns:
+        Accuracy, overall and by class, calibration, what is taken for what, and the worst mistakes.
+
+    Raises:
+        ConfigError: an option that the protocol has not, or nothing to learn from.
+        InputError: the classes of the model and the data do not fit, or no labelled picture can be read.
+        MissingDependencyError: the extra ``train`` is not installed, and `out`, a temperature or several classes per
+            picture need it.
+    """
+    if out is not None:
+        require("matplotlib", "train")  # before the work, not after it
+    asked: dict[str, Any] = {"sizes": sizes, "flip": flip, "temperature": temperature, "among_data": among_data}
+    _refuse(protocol, asked if protocol != "head" else {"train": train})
+    if sizes and options["size"]:
+        raise ConfigError(f"size = {options['size']}: say it in sizes, too")
+    skips = Skips(options["strict"])
+    scored, others = _read(data, split, train, protocol, skips)
+    predictor = open_predictor({**options, "model": model})
+    if protocol == "head":
+        from nexus.evaluation import evaluate_classifier
+
+        result = evaluate_classifier(predictor, scored, **asked, on_skip=skips, progress=options["progress"])
+    else:
+        from nexus.evaluation import evaluate_knn, evaluate_linear
+
+        score = evaluate_knn if protocol == "knn" else evaluate_linear
+        result = score(predictor, scored, others, progress=options["progress"])
+        for one in result.skipped:
+            skips(one)
+    result = result.model_copy(update={"skipped": tuple(skips)})
+    return result if out is None else _written(result, scored, Path(out))
+
+
+def _refuse(protocol: str, asked: Mapping[str, Any]) -> None:
+    for name, value in asked.items():
+        if value:
+            raise ConfigError(f"{name} = {value}: the protocol {protocol} has no such option; leave it out")
+
+
+def _read(data: Any, split: str | None, train: Any, protocol: str, skips: Skips) -> tuple[LabelledImages, Any]:
+    """What is scored, and what is learned from."""
+    from nexus.datasets.reading import open_parts, read_labelled
+
+    parts = open_parts(data, on_skip=skips)
+    chosen = split or next((name for name in ("val", "test") if name in parts), None)
+    scored = read_labelled(data, split=chosen, on_skip=skips)
+    if protocol == "head":
+        return scored, None
+    if train is not None:
+        own = open_parts(train, on_skip=skips)
+        return scored, read_labelled(train, split="train" if "train" in own else None, on_skip=skips)
+    if chosen in (None, "train") or "train" not in parts:
+        raise ConfigError(f"train: the protocol {protocol} learns from other pictures than it scores; say which")
+    return scored, parts["train"]()
+
+
+def _written(result: EvaluateResult, data: LabelledImages, folder: Path) -> EvaluateResult:
+    """Write the report and its pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = _drawings(result, data)
+    for name, picture in drawn.items():
+        picture.save(folder / name, format="PNG")
+    result = result.model_copy(update={"files": tuple(str(folder / name) for name in ("report.json", *drawn))})
+    write_file(folder / "report.json", result.model_dump_json(indent=1).encode())
+    return result
+
+
+def _drawings(result: EvaluateResult, data: LabelledImages) -> dict[str, Image.Image]:
+    from nexus.visualization.confusion import draw_confusion
+    from nexus.visualization.mistakes import Mistake, worst_mistakes
+    from nexus.visualization.reliability import draw_reliability
+
+    title = f"{result.model} ({result.protocol}) on {Path(result.data).name}"
+    drawn = {}
+    if result.confusion is not None:
+        names = [one.name for one in result.classes]
+        drawn["confusion.png"] = draw_confusion(result.confusion, names, title=title)
+        bins = [(one.confidence or 0, one.accuracy or 0, one.count) for one in result.bins]
+        drawn["reliability.png"] = draw_reliability(bins, title=title)
+    mistakes = [
+        Mistake(data.sources[one.index], one.true, one.predicted, one.confidence, one.loss) for one in result.mistakes
+    ]
+    if mistakes:
+        drawn["mistakes.png"] = worst_mistakes(mistakes, title=f"Worst mistakes: {title}").to_image()
+    return drawn
