@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -60,15 +60,35 @@ def require_multiple(config: Config, whole: str, part: str) -> None:
 
 def config_error(owner: str, error: ValidationError, known: Mapping[str, Any]) -> ConfigError:
     """Rewrite a pydantic error as one line per mistake: dotted key, value, what is wrong, nearest key."""
-    lines = [_describe(mistake, known) for mistake in error.errors()]
+    # A default that depends on a wrong value is no mistake of its own.
+    mistakes = [mistake for mistake in error.errors() if mistake["type"] != "default_factory_not_called"]
+    lines = [_describe(mistake, known) for mistake in mistakes]
     return ConfigError(f"{owner}: " + "; ".join(lines))
 
 
 def _describe(mistake: Any, known: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in mistake["loc"])
     if mistake["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {key!r}" + (did_you_mean(key, known) or f" (known keys: {', '.join(known)})")
+        names = _names_beside(mistake["loc"], known)
+        return f"unknown key {key!r}" + (did_you_mean(key, names) or f" (known keys: {', '.join(names)})")
     if mistake["type"] in ("missing", "missing_argument"):
         return f"missing key {key!r}"
     message = mistake["msg"].removeprefix("Value error, ")
     return f"{key} = {mistake['input']!r}: {message}" if key else message
+
+
+def _names_beside(path: tuple[int | str, ...], known: Mapping[str, Any]) -> list[str]:
+    """Return the keys, dotted, of the config in which the last part of a path was not found."""
+    prefix = ""
+    for part in path[:-1]:
+        section = _section(getattr(known.get(str(part)), "annotation", None))
+        if section is None:
+            break
+        known, prefix = section.model_fields, f"{prefix}{part}."
+    return [f"{prefix}{name}" for name in known]
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the config that a field holds, alone or as one of several choices."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 import nexus
 from nexus.datasets import LabelledImages
-from nexus.errors import ImageError, TrainingError
+from nexus.errors import ConfigError, ImageError, TrainingError
 from nexus.results import ProgressEvent
+from nexus.training.config import TrainConfig
 from nexus.training.trainer import Trainer
 
 Make = Callable[..., Trainer]
@@ -174,3 +175,23 @@ def test_bf16_follows_fp32(make_trainer: Make) -> None:
     half.fit()
     assert losses(half) == pytest.approx(losses(full), abs=0.03)
     assert losses(half) != losses(full)
+
+
+def test_adapters_are_merged_into_what_is_kept(make_trainer: Make) -> None:
+    trainer = make_trainer(lora={"rank": 2}, lr=1e-2)
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    trainer.fit()
+    changed = {key for key, value in trainer.model.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed
+    assert all(".lora_" in key or key.startswith("head.") for key in changed)
+    kept = nexus.load(trainer.folder.path).model
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(kept(images)["logits"], trainer.model.eval()(images)["logits"], atol=1e-5)
+
+
+def test_a_mistake_in_a_section_is_named_with_it() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'optimizer\.nam' \(did you mean 'optimizer\.name'\?"):
+        TrainConfig.parse({"optimizer": {"nam": "sgd"}})
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig.parse({"optimizer": {"name": "adam"}})
+    assert "weight_decay" not in str(caught.value)

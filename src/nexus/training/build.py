@@ -12,6 +12,7 @@ from nexus import registry
 from nexus.config import Config
 from nexus.errors import ConfigError
 from nexus.layers.classifier_head import HeadConfig, build_head
+from nexus.layers.lora import add_lora
 from nexus.models.base import NexusModule
 from nexus.training.config import TrainConfig
 from nexus.training.freezing import freeze
@@ -50,7 +51,7 @@ def prepare(model: NexusModule, classes: tuple[str, ...], config: TrainConfig, *
     Args:
         model: as loaded or built.
         classes: names, in the order of the logits.
-        config: its `model`, `drop_path`, `head`, `freeze` and `seed` are read here.
+        config: its `model`, `drop_path`, `head`, `lora`, `freeze` and `seed` are read here.
         size: side of its input in pixels; None: as its preprocess spec says.
 
     Returns:
@@ -67,11 +68,13 @@ def prepare(model: NexusModule, classes: tuple[str, ...], config: TrainConfig, *
         set_head(model, classes, config.head)
     # These are no longer, or not yet, the weights that the name stands for.
     model.variant = None
+    if config.lora is not None:
+        add_lora(model, config.lora)
     freeze(model, config.freeze)
     return model
 
 
-def set_head(model: NexusModule, classes: tuple[str, ...], config: HeadConfig) -> None:
+def set_head(model: NexusModule, classes: tuple[str, ...], config: HeadConfig | None = None) -> None:
     """Give a model a new classifier head on what its head reads.
 
     Raises:
@@ -82,7 +85,7 @@ def set_head(model: NexusModule, classes: tuple[str, ...], config: HeadConfig) -
             f"{model.variant or type(model).__name__} has no classifier head to train; take a model of pictures alone, "
             "e.g. its image tower (`nexus models` lists them)"
         )
-    model.head = build_head(embedding_width(model), len(classes), config)
+    model.head = build_head(embedding_width(model), len(classes), config or HeadConfig.parse({}))
     model.labels = classes
 
 

@@ -9,7 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from nexus.config import Config
 from nexus.layers.classifier_head import HeadConfig
+from nexus.layers.lora import LoRAConfig
 from nexus.losses.classification import LossConfig
+from nexus.objectives.distillation import DistillConfig
 from nexus.training.ema import EMAConfig
 from nexus.training.optim import OptimizerConfig
 from nexus.training.schedule import ScheduleConfig
@@ -32,6 +34,10 @@ class TrainConfig(Config):
         lr_batch: the batch size that `lr` is meant for; other batch sizes scale it linearly. None: as it is.
         optimizer, schedule, loss, augment, mix, erase, head: see each one's class.
         ema: validate and keep an average of the weights instead of the last ones.
+        teacher: a model with the same classes, e.g. another run's folder, whose answers are learnt from too; it labels
+            the pictures that have no label.
+        distill: how they are; see `DistillConfig`.
+        lora: train low-rank changes of linear layers, and the head, instead of all weights.
         freeze: names of parts that are not trained, with wildcards: ``"patch_embed"``, ``"blocks.[0-7]"``.
         model: changes to the model's own config.
         drop_path: rate of stochastic depth at the last block; None: the model's own.
@@ -61,6 +67,9 @@ class TrainConfig(Config):
     erase: ErasingConfig | None = None
     head: HeadConfig = Field(default_factory=lambda: HeadConfig.parse({}))
     ema: EMAConfig | None = None
+    teacher: str | None = None
+    distill: DistillConfig = Field(default_factory=lambda: DistillConfig.parse({}))
+    lora: LoRAConfig | None = None
     freeze: tuple[str, ...] = ()
     model: dict[str, Any] = Field(default_factory=dict)
     drop_path: float | None = Field(None, ge=0, lt=1)

@@ -27,6 +27,7 @@ from nexus.distributed import launch, shard
 from nexus.distributed.shard import Parallel
 from nexus.errors import ImageError
 from nexus.layers.drop_path import seed_drop_path
+from nexus.layers.lora import merged_state
 from nexus.metrics.classification import mean_average_precision, negative_log_likelihood, top_k_accuracy
 from nexus.models.base import NexusModule
 from nexus.models.loading import save_model
@@ -414,12 +415,9 @@ def validation_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
 
 
 def save_best(network: nn.Module, folder: Path) -> None:
-    """Write the model as `nexus.load` reads it, whole also where it is sharded over processes."""
+    """Write the model as `nexus.load` reads it: whole also where it is sharded, its adapters merged."""
     model = shard.unwrap(network)
     assert isinstance(model, NexusModule)
-    if launch.world() == 1:
-        model.save_pretrained(folder)
-        return
-    weights = shard.full_weights(model)
+    weights = model.state_dict() if launch.world() == 1 else shard.full_weights(model)
     if launch.is_main():
-        save_model(model, folder, weights)
+        save_model(model, folder, merged_state(model, weights))
