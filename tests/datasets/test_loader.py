@@ -201,6 +201,16 @@ def test_leaving_an_epoch_early_stops_the_work_and_the_next_one_starts(files: La
         assert len(list(loader.epoch(0))) == 6
 
 
+def test_the_processes_of_an_epoch_work_on_in_the_next(files: LabelledImages) -> None:
+    with TrainLoader(files, SPEC, batch_size=4, workers=1) as loader:
+        pools = []
+        for epoch in range(2):
+            assert len(list(loader.epoch(epoch))) == 3
+            pools.append(loader._decoder._pool)
+        assert pools[0] is pools[1] is not None
+    assert loader._decoder._pool is None
+
+
 def test_few_sources_are_taken_ahead() -> None:
     taken = []
 

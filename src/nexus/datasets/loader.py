@@ -194,6 +194,7 @@ class TrainLoader:
         with closing(self._decoder.stream(items)) as decoded:  # type: ignore[type-var]
             for draws in steps():
                 yield [self._stack(draw, decoded) for draw in draws]
+            next(decoded, None)  # a stream that has ended leaves its processes for the next epoch
 
     def _draws(self, number: int, step: int, order: Indices, seeds: Indices) -> list[_Draw]:
         """Return this process's micro-batches of a step: whole pairs, consecutive, as evenly as can be."""

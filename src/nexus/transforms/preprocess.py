@@ -153,6 +153,9 @@ def normalise_batch(
 
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != torch.uint8:
         raise InputError(f"a batch must be (B, H, W, 3) uint8, not {tuple(images.shape)} {images.dtype}")
+    if torch.device(device).type == images.device.type == "cpu" and not channels_last:
+        output = torch.from_numpy(normalise(images.numpy(), spec))  # in two passes, where PyTorch needs three
+        return output if dtype is None else output.to(dtype)
     planes = images.to(device, non_blocking=True).permute(0, 3, 1, 2)  # (B, 3, H, W)
     planes = planes.flip(1) if spec.channels == "bgr" else planes
     layout = torch.channels_last if channels_last else torch.contiguous_format
