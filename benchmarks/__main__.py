@@ -20,10 +20,11 @@ BENCHMARKS = {
     "search": "a million vectors, beside FAISS itself",
     "models": "the backbones beside transformers and timm, in eager and under the automatic engine",
     "cifar10": "what the features are worth: kNN and linear probe on CIFAR-10",
+    "loading": "batches for training, beside torchvision's ImageFolder and DataLoader",
     "startup": "time to import and to print help; memory by number of images",
 }
 
-RIVALS = {"index", "models"}
+RIVALS = {"index", "loading", "models"}
 """Benchmarks that compare with other libraries, and so may run in another environment."""
 
 
