@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from nexus import registry
 from nexus.errors import ConfigError
@@ -133,3 +137,29 @@ def test_impossible_wishes_are_named() -> None:
         build_optimizer(Plain(), OptimizerConfig(layer_decay=0.7), lr=1.0)
     with pytest.raises(ConfigError, match="Plain has no trainable parameters: everything is frozen"):
         build_optimizer(Plain().requires_grad_(False), OptimizerConfig(), lr=1.0)
+
+
+@pytest.fixture
+def process_group() -> Iterator[None]:
+    """A group of this process alone: enough to make shards of a model."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lamb"])
+def test_shards_take_the_same_steps(name: Any) -> None:
+    images, found = torch.randn(2, 3, 28, 28, generator=torch.Generator().manual_seed(0)), []
+    for sharded in (False, True):
+        torch.manual_seed(0)
+        model = VisionTransformer({**TINY, "num_classes": 2})
+        if sharded:
+            fully_shard(model, mesh=init_device_mesh("cpu", (1,)))
+        optimizer = build_optimizer(model, OptimizerConfig(name=name, layer_decay=0.8), lr=0.01)
+        for _ in range(2):
+            model(images, outputs=("logits",))["logits"].square().sum().backward()
+            optimizer.step()
+        weights = [p.full_tensor() if isinstance(p, DTensor) else p for p in model.parameters()]
+        found.append(torch.cat([weight.detach().flatten() for weight in weights]))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)

@@ -65,8 +65,11 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, lr: float) -> Opt
         raise ConfigError(f"{type(model).__name__} has no trainable parameters: everything is frozen")
     if config.name == "lamb":
         return LAMB(groups, lr=lr, betas=config.betas, eps=config.eps)
-    fused = all(p.device.type in FUSED for group in groups for p in group["params"])
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    fused = all(parameter.device.type in FUSED for parameter in parameters)
     if config.name == "sgd":
+        # Torch has no such kernel for shards. A `DTensor` is told by what only it has: its import takes a second.
+        fused = fused and not any(hasattr(parameter, "placements") for parameter in parameters)
         return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)
     return torch.optim.AdamW(groups, lr=lr, betas=config.betas, eps=config.eps, fused=fused)
 
