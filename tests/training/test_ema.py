@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from nexus.models.cv import DINOv2
 from nexus.training import EMA, EMAConfig
@@ -86,3 +88,23 @@ def test_a_restored_average_goes_on_bit_for_bit() -> None:
     restored.update(model)
     assert restored.updates == 4
     assert all(torch.equal(tensor, whole.state_dict()[key]) for key, tensor in restored.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm])  # with buffers, and without
+def test_a_spread_model_is_averaged_whole(norm: type[nn.Module]) -> None:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    found = []
+    for sharded in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), norm(4))
+        ema = EMA(model, EMAConfig(decay=0.5))
+        if sharded:
+            fully_shard(model, mesh=init_device_mesh("cpu", (1,)))
+        for step in range(3):
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.mul_(step + 0.5)
+            ema.update(model)
+        found.append(torch.cat([tensor.flatten() for tensor in ema.module.state_dict().values()]))
+    torch.distributed.destroy_process_group()
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)

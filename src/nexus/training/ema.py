@@ -44,8 +44,10 @@ class EMA(nn.Module):
     It is ours because torch's `AveragedModel` hands its count of updates to the averaging function on the model's
     device: a decay that depends on it would make the host wait for the device in every step.
 
+    A model whose weights are spread over processes is taken in whole, tensor by tensor: each process keeps the average.
+
     Args:
-        model: the bare model, which is copied.
+        model: the bare model, not spread yet, which is copied.
         config: see `EMAConfig`.
 
     Attributes:
@@ -64,17 +66,23 @@ class EMA(nn.Module):
     def update(self, model: nn.Module) -> None:
         """Take in the weights as they are after one step of the optimiser."""
         weight = 1 - self.config.decay_at(int(self.updates))
-        averages, values = list(tensors(self.module)), list(tensors(model))
-        floating = [average.is_floating_point() for average in averages]
-        torch._foreach_lerp_(
-            [average for average, is_float in zip(averages, floating) if is_float],
-            [value for value, is_float in zip(values, floating) if is_float],
-            weight,
-        )
-        for average, value, is_float in zip(averages, values, floating):
-            if not is_float:
+        averages, values = [], []
+        for average, value in zip(tensors(self.module), tensors(model)):
+            if is_shard(value):  # one whole tensor in memory at a time
+                average.lerp_(value.full_tensor(), weight)  # type: ignore[attr-defined]
+            elif value.is_floating_point():
+                averages.append(average)
+                values.append(value)
+            else:
                 average.copy_(value)
+        if averages:
+            torch._foreach_lerp_(averages, values, weight)
         self.updates += 1
+
+
+def is_shard(tensor: Tensor) -> bool:
+    """Whether this process has a part of it alone. A `DTensor` is told by its method: its import takes a second."""
+    return hasattr(tensor, "full_tensor")
 
 
 def tensors(model: nn.Module) -> list[Tensor]:
