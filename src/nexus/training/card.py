@@ -244,9 +244,7 @@ def _limits(run: RunFacts) -> list[str]:
     variant = _variant(run)
     few = [f"{_cell(name)} ({count})" for name, count in zip(run.classes, run.counts, strict=True) if count < FEW]
     limits = [
-        "It names one or more of the classes above for every picture, also for one that shows none of them."
-        if run.confusion is None
-        else "It names one of the classes above for every picture, also for one that shows none of them.",
+        "It knows no other classes than those above, and answers with these for pictures of none of them, too.",
         "The results hold for pictures like those it was measured on. Pictures from elsewhere (another camera, place "
         "or season) can fare worse: measure on some of your own with `nexus evaluate`.",
     ]
