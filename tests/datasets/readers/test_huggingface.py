@@ -49,8 +49,8 @@ def test_an_opened_dataset() -> None:
     assert open_image(data.sources[1]).getpixel((0, 0)) == (20, 20, 20)
 
 
-def test_a_shuffled_dataset_with_a_format() -> None:
-    shuffled = dataset([0, 1, 0]).select([2, 1]).with_format("numpy")
+def test_a_shuffled_dataset_with_a_transform() -> None:
+    shuffled = dataset([0, 1, 0]).select([2, 1]).with_transform(lambda batch: {"pixel_values": [0] * len(batch)})
     data = read_labelled(shuffled)
     assert data.targets.tolist() == [0, 1]
     assert [source.data for source in data.sources] == [PICTURES[2], PICTURES[1]]  # type: ignore[union-attr]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,12 @@ def test_damaged_files(digits: tuple[Path, np.ndarray]) -> None:
 
 def test_a_changed_file_is_unpacked_again(digits: tuple[Path, np.ndarray]) -> None:
     folder, pixels = digits
+    packed = folder / "t10k-images-idx3-ubyte.gz"
+    packed.write_bytes(gzip.compress(idx(pixels[:2]), compresslevel=0))
     before = read_labelled(folder, split="test").sources[0]
-    (folder / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(255 - pixels[:2]), mtime=1) + b"\0")
+    size, changed = packed.stat().st_size, packed.stat().st_mtime_ns
+    packed.write_bytes(gzip.compress(idx(255 - pixels[:2]), compresslevel=0))
+    os.utime(packed, ns=(changed, changed + 1_000_000_000))
+    assert packed.stat().st_size == size
     after = read_labelled(folder, split="test").sources[0]
     assert np.array_equal(np.asarray(before), 255 - np.asarray(after))
