@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nexus.evaluation.linear_probe import LinearProbe as LinearProbe
     from nexus.evaluation.matching import match_classes as match_classes
     from nexus.evaluation.nearest_centroid import NearestCentroid as NearestCentroid
+    from nexus.evaluation.patch_core import PatchCore as PatchCore
+    from nexus.evaluation.patch_core import PatchCoreConfig as PatchCoreConfig
     from nexus.evaluation.probe_sweep import ProbeSweep as ProbeSweep
     from nexus.evaluation.probe_sweep import SweepConfig as SweepConfig
     from nexus.evaluation.probe_sweep import sweep_probes as sweep_probes
@@ -37,6 +39,8 @@ __getattr__, __dir__, __all__ = attach(
         "KNNClassifier": ".knn",
         "LinearProbe": ".linear_probe",
         "NearestCentroid": ".nearest_centroid",
+        "PatchCore": ".patch_core",
+        "PatchCoreConfig": ".patch_core",
         "ProbeSweep": ".probe_sweep",
         "SweepConfig": ".probe_sweep",
         "ZeroShotClassifier": ".zero_shot",
