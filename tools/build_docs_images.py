@@ -8,6 +8,8 @@ Each is reduced to 256 colours, or kept as a JPEG, which keeps it below 300 kB.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -23,7 +25,8 @@ from nexus.transforms.augment import augment
 from nexus.transforms.mix import mix, random_erasing
 from nexus.transforms.preprocess import normalise_batch
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
+DOCS = Path(__file__).parents[1] / "docs"
+IMAGES = DOCS / "images"
 QUERIES = ("giraffe.jpg", "mountain-gorilla.jpg", "chenonceau.jpg")
 ANIMALS = ("giraffe.jpg", "alpaca.jpg", "calf.jpg")
 
@@ -36,7 +39,8 @@ def main() -> None:
         queries = [PHOTOS / name for name in QUERIES]
         nexus.search("photos.nexus", queries, k=5, model=predictor, sheet="search.png")
         nexus.visualize_pca([PHOTOS / name for name in ANIMALS], out="pca.png", model=predictor)
-        for drawn in ("search.png", "pca.png"):
+        draw_oddities()
+        for drawn in ("search.png", "pca.png", "anomaly.png"):
             picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
             picture.save(IMAGES / drawn, optimize=True)
     draw_augmentations().save(IMAGES / "augmentation.jpg", quality=75, optimize=True)
@@ -79,6 +83,17 @@ def draw_augmentations() -> Image.Image:
 
 def _pixels(images: torch.Tensor) -> list[np.ndarray]:
     return list((255 * images.clamp(0, 1)).byte().permute(0, 2, 3, 1).numpy())
+
+
+def draw_oddities() -> None:
+    """Run the example of the page on oddities in the current folder, and keep the heat map of the odd picture."""
+    page = (DOCS / "how-to" / "anomaly.md").read_text(encoding="utf-8")
+    example = re.search(r"^```python\n(.*?)^```", page, re.M | re.S)
+    assert example is not None
+    Path("photos").symlink_to(PHOTOS)
+    exec(example[1], {})
+    nexus.anomaly("new", normal="good", heatmaps="maps")
+    os.replace("maps/visited.png", "anomaly.png")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from nexus._lazy import attach
 
 if TYPE_CHECKING:
+    from nexus.commands.anomaly import anomaly as anomaly
     from nexus.commands.captions import captions as captions
     from nexus.commands.classify import classify as classify
     from nexus.commands.cluster import cluster as cluster
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "anomaly": ".commands.anomaly",
         "captions": ".commands.captions",
         "classify": ".commands.classify",
         "cluster": ".commands.cluster",

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Say how good a model is on labelled pictures, and where it fails.",
     ),
     "captions": ("nexus.commands.captions:captions", "Rank texts by how well they describe a picture."),
+    "anomaly": ("nexus.commands.anomaly:anomaly", "Find defects and oddities, from normal pictures alone."),
     "visualize pca": ("nexus.commands.visualize:visualize_pca", "Show what the model sees: patch features as colours."),
     "models": ("nexus.commands.models:describe_models", "List the models."),
     "models show": (

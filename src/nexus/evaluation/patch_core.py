@@ -61,6 +61,10 @@ CALIBRATED = 64
 """Normal pictures, at most, whose scores against the others give the threshold."""
 
 SIGMAS = 3.0
+"""Standard deviations above the mean at which something is odd, as on a control chart (Shewhart 1931)."""
+
+VERSION = "1"
+"""Of the files that hold banks."""
 
 
 class PatchCoreConfig(Config):
@@ -170,9 +174,6 @@ class Bank(Config):
         return cls.parse(json.loads(head["bank"]))
 
 
-VERSION = "1"
-
-
 class Scored(NamedTuple):
     """A batch of pictures, judged.
 
@@ -238,8 +239,7 @@ class PatchCore:
         """
         memory = _Memory(self.config, progress)
         aspects: list[float] = []
-        batches = self._batches(pictures, "read normal pictures", total, progress, on_skip)
-        for batch, patches in batches:
+        for batch, patches in self._batches(pictures, "read normal pictures", total, progress, on_skip):
             memory.add(patches)
             aspects += [one.size[0] / one.size[1] for one in batch.decoded if one.size]
         if memory.pictures < 2:
