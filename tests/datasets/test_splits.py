@@ -73,7 +73,7 @@ def test_parts_given_apart() -> None:
     assert given.val is not None
     assert given.test is not None
     assert read_splits({"train": train, "val": val}, val=0).val is None
-    with pytest.raises(InputError, match="no part to train on, only val"):
+    with pytest.raises(InputError, match="dict has no part to train on, only val"):
         read_splits({"val": val})
     assert [one.source for one in read_splits({"train": train, "extra": val}).skipped] == ["extra"]
     with pytest.raises(InputError, match="the parts are called left, right; name one of them train"):

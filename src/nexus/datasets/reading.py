@@ -24,7 +24,7 @@ from nexus.errors import InputError
 from nexus.results import Skipped
 from nexus.transforms.image import ImageLike
 
-__all__ = ["LabelledSource", "open_parts", "read_labelled", "read_unlabelled"]
+__all__ = ["LabelledSource", "described", "open_parts", "read_labelled", "read_unlabelled"]
 
 LabelledSource: TypeAlias = Any
 """A path, a name, `LabelledImages`, a tuple ``(pictures, labels[, classes])``, a ``Dataset``, or a mapping of these."""
@@ -67,7 +67,7 @@ def read_labelled(
     if split is None and len(parts) == 1:
         return next(iter(parts.values()))()
     wanted = "it has several parts" if split is None else f"it has no part {split!r}"
-    raise InputError(f"{_describe(source)}: {wanted}; say split= one of {', '.join(parts)}")
+    raise InputError(f"{described(source)}: {wanted}; say split= one of {', '.join(parts)}")
 
 
 def read_unlabelled(
@@ -85,8 +85,8 @@ def read_unlabelled(
     """
     paths = list(find_images(source, on_skip=on_skip))
     if not paths:
-        raise InputError(f"{_describe(source)} has no pictures")
-    return LabelledImages(paths, np.full(len(paths), -1), tuple(classes), _describe(source))
+        raise InputError(f"{described(source)} has no pictures")
+    return LabelledImages(paths, np.full(len(paths), -1), tuple(classes), described(source))
 
 
 def open_parts(
@@ -105,7 +105,7 @@ def open_parts(
     if is_dataset(source):
         return {"train": partial(read_dataset, source, type(source).__name__, image=image, label=label)}
     if not isinstance(source, str | os.PathLike):
-        raise InputError(f"{_describe(source)} is no dataset: give a path, LabelledImages, or (pictures, labels)")
+        raise InputError(f"{described(source)} is no dataset: give a path, LabelledImages, or (pictures, labels)")
     if isinstance(source, str) and source.startswith(HUB):
         return open_hub(source, skip, image=image, label=label)
     try:
@@ -164,5 +164,6 @@ def _from_arrays(source: tuple[Any, ...]) -> LabelledImages:
     return LabelledImages(pictures, targets, tuple(names), "arrays")
 
 
-def _describe(source: object) -> str:
+def described(source: object) -> str:
+    """Return what to call a dataset in an error: its path or name, else what kind of object it is."""
     return os.fspath(source) if isinstance(source, str | os.PathLike) else type(source).__name__

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nexus._seeds import generator
 from nexus.datasets.labelled import Chosen, LabelledImages
 from nexus.datasets.readers.parts import Parts
-from nexus.datasets.reading import LabelledSource, open_parts
+from nexus.datasets.reading import LabelledSource, described, open_parts
 from nexus.errors import ConfigError, InputError, did_you_mean
 from nexus.results import Skipped
 
@@ -71,7 +71,7 @@ def read_splits(
     parts = open_parts(source, **options)
     if "train" not in parts:
         raise InputError(
-            f"{source} has no part to train on, only {', '.join(parts)}; name the folder or file to train on"
+            f"{described(source)} has no part to train on, only {', '.join(parts)}; name the folder or file to train on"
         )
     train, others = parts["train"](), {}
     for name, wanted in (("val", val), ("test", test)):
@@ -97,7 +97,7 @@ def read_splits(
 def _one_part(parts: Parts, name: str, source: LabelledSource) -> LabelledImages:
     if name not in parts and len(parts) > 1:
         raise InputError(
-            f"{name}={source} has no part {name!r}, only {', '.join(parts)}; name the folder or file itself"
+            f"{name}: {described(source)} has no part {name!r}, only {', '.join(parts)}; name the folder or file itself"
         )
     return parts.get(name, next(iter(parts.values())))()
 
@@ -111,9 +111,10 @@ def _refuse_unknown(data: LabelledImages, classes: Sequence[str]) -> None:
 def hold_out(data: LabelledImages, fraction: float, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
     """Divide pictures at random, each class by the same fraction.
 
-    Of each class at least one picture is on either side. Pictures of several classes are dealt out class by class, the
-    rarest first (after K. Sechidis et al., "On the Stratification of Multi-Label Data", 2011, section 3.2). Pictures
-    without a label are kept. The same data, fraction and seed give the same parts.
+    Of each class at least one picture is on either side. Where pictures show several classes, the rarest class is dealt
+    out first, and the shares are met nearly (after the iterative stratification of K. Sechidis et al., "On the
+    Stratification of Multi-Label Data", ECML PKDD 2011). Pictures without a label are kept. The same data, fraction and
+    seed give the same parts.
 
     Args:
         data: what to divide.
