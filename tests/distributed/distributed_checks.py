@@ -28,9 +28,11 @@ from nexus.distributed.launch import (
     rank,
     world,
 )
+from nexus.distributed.pipeline import Pipeline
 from nexus.distributed.shard import clip_gradients, full_weights, micro_batch, parallelise, unwrap
 from nexus.errors import ConfigError
 from nexus.models.cv.dinov2 import DINOv2
+from nexus.models.cv.vit import VisionTransformer
 
 FOLDER = Path(sys.argv[1] if __name__ == "__main__" else ".")
 """What the checks of a job read and write."""
@@ -238,6 +240,55 @@ def fsdp_from_one() -> Any:
 
 def ddp_from_one() -> Any:
     return resume("ddp", FOLDER / "by_one")
+
+
+def vit() -> VisionTransformer:
+    torch.manual_seed(0)
+    return VisionTransformer({**CONFIG, "num_layers": 3}).train()
+
+
+def pipelined(schedule: str) -> Any:
+    """Train six steps of eight pictures, each process some blocks; the losses and the weights at the end."""
+    spread = Pipeline(
+        vit(), torch.zeros(2, 3, 28, 28), micro_batches=4, loss=mean_of_eight, device=CPU,
+        schedule=schedule,  # type: ignore[arg-type]
+    )  # fmt: skip
+    optimizer = adamw(spread.stage)
+    losses = []
+    for step in range(6):
+        losses.append(float(spread.step(*eight(step))))
+        optimizer.step()
+        optimizer.zero_grad()
+    kept = gather_objects(sum(weight.numel() for weight in spread.stage.parameters()))
+    return {"losses": losses, "weights": {k: float(w.sum()) for k, w in spread.weights().items()}, "kept": kept}
+
+
+def mean_of_eight(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(logits, targets, reduction="sum") / 8
+
+
+def eight(step: int) -> tuple[Tensor, Tensor]:
+    numbers = torch.Generator().manual_seed(step)
+    return torch.randn(8, 3, 28, 28, generator=numbers), torch.randint(5, (8,), generator=numbers)
+
+
+def pipeline_1f1b() -> Any:
+    return pipelined("1f1b")
+
+
+def pipeline_gpipe() -> Any:
+    return pipelined("gpipe")
+
+
+def pipeline_refusals() -> Any:
+    """What cannot be a pipeline of two."""
+    said = []
+    for net, micro_batches in ((vit(), 1), (VisionTransformer({**CONFIG, "num_layers": 1}), 2)):
+        try:
+            Pipeline(net, torch.zeros(2, 3, 28, 28), micro_batches=micro_batches, loss=mean_of_eight, device=CPU)
+        except ConfigError as error:
+            said.append(str(error))
+    return said
 
 
 def fails() -> Any:
