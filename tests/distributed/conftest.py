@@ -12,7 +12,8 @@ from jobs import in_two_processes
 QUICK = ("messages", "ddp", "fsdp_micro", "shapes", "refusals", "save_fsdp", "ddp_from_fsdp")
 SLOW = (
     "fsdp", "ddp_micro", "ddp_recompute", "fsdp_recompute", "ddp_frozen", "fsdp_frozen", "fsdp_bf16", "save_ddp",
-    "fsdp_from_fsdp", "fsdp_from_ddp", "fsdp_from_one", "ddp_from_one", "pipeline_1f1b", "pipeline_gpipe", "pipeline_refusals",
+    "fsdp_from_fsdp", "fsdp_from_ddp", "fsdp_from_one", "ddp_from_one", "pipeline_1f1b", "pipeline_gpipe",
+    "pipeline_refusals",
 )  # fmt: skip
 
 

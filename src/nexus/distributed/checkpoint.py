@@ -36,7 +36,7 @@ from nexus.distributed.launch import broadcast_text, is_main, world
 from nexus.distributed.shard import unwrap
 from nexus.errors import CheckpointMismatchError, ConfigError, TrainingError
 
-__all__ = ["FORMAT_VERSION", "Handle", "load_sharded", "save_sharded"]
+__all__ = ["FORMAT_VERSION", "Handle", "finish_saving", "load_sharded", "save_sharded"]
 
 FORMAT_VERSION = 1
 """Version of the folders that `save_sharded` writes."""
@@ -103,7 +103,7 @@ def save_sharded(
         TrainingError: the save before this one failed, or with one process this one.
     """
     folder = Path(folder)
-    _finish_earlier()
+    finish_saving()
     if is_main():
         folder.mkdir(parents=True, exist_ok=True)
     values, described = _optimizer_parts(model, optimizer)
@@ -126,8 +126,8 @@ def save_sharded(
 _under_way: list[Handle] = []
 
 
-def _finish_earlier() -> None:
-    """One save at a time: each takes away what was before it."""
+def finish_saving() -> None:
+    """Wait for a save that is still under way; see `Handle.wait`."""
     while _under_way:
         _under_way.pop().wait()
 

@@ -11,6 +11,7 @@ Sources: Li et al. 2020, "PyTorch Distributed" (DDP); Zhao et al. 2023, "PyTorch
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Literal, get_args
@@ -22,7 +23,16 @@ from torch.nn.parallel import DistributedDataParallel
 from nexus.distributed.launch import world
 from nexus.errors import ConfigError, did_you_mean
 
-__all__ = ["Parallel", "Precision", "clip_gradients", "full_weights", "micro_batch", "parallelise", "unwrap"]
+__all__ = [
+    "Parallel",
+    "Precision",
+    "clip_gradients",
+    "full_weights",
+    "micro_batch",
+    "parallelise",
+    "sharded_as",
+    "unwrap",
+]
 
 Parallel = Literal["none", "ddp", "fsdp"]
 """How a model is spread over processes."""
@@ -48,7 +58,7 @@ def parallelise(
 
     Returns:
         For one process, or ``none``, the model itself; for ``fsdp`` too, changed in place; for ``ddp`` a module around
-        it. `unwrap` gives the model back.
+        it, if it has weights to learn. `unwrap` gives the model back.
 
     Raises:
         ConfigError: no such way; several processes and ``none``; or a weight without dimensions, which FSDP cannot
@@ -65,7 +75,8 @@ def parallelise(
     if parallel == "none":
         raise ConfigError(f"parallel = 'none', but torchrun started {world()} processes: use 'ddp' or 'fsdp'")
     if parallel == "ddp":
-        return Replicated(model, device)
+        learns = any(weight.requires_grad for weight in model.parameters())
+        return Replicated(model, device) if learns else model
     return _sharded(model, device, precision)
 
 
@@ -95,13 +106,17 @@ def _sharded(model: nn.Module, device: torch.device, precision: Precision) -> nn
 
     if scalars := [name for name, weight in model.named_parameters() if weight.ndim == 0]:
         raise ConfigError(f"FSDP cannot shard {', '.join(scalars)}: no dimensions; use parallel = 'ddp'")
+    # Outputs such as class tokens are views; nothing changes a model's outputs in place, which is what torch warns of.
+    warnings.filterwarnings("ignore", r"FSDP2-wrapped module .* returned a view tensor", UserWarning)
     mesh = init_device_mesh(device.type, (world(),))
     mixed: dict[str, Any] = (
         {"param_dtype": DTYPES[precision], "reduce_dtype": torch.float32} if precision in DTYPES else {}
     )
     for block in getattr(model, "blocks", ()):
         fully_shard(block, mesh=mesh, mp_policy=MixedPrecisionPolicy(**mixed))
+    name = type(model).__name__
     fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(**mixed, output_dtype=torch.float32))
+    type(model).__name__ = name  # of the class that FSDP has made of the model's: its folder is to say the model's
     return model
 
 
@@ -161,6 +176,18 @@ def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
         norm = norm.full_tensor()
     nn.utils.clip_grads_with_norm_(weights, max_norm, norm)
     return norm
+
+
+def sharded_as(whole: Tensor, weight: Tensor) -> Tensor:
+    """Return a tensor that every process has whole, sharded as a weight of its shape is.
+
+    Every process has to call it. Where the weight is not sharded, or has another shape, it is returned as it is.
+    """
+    if world() == 1 or whole.shape != weight.shape:
+        return whole
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    return distribute_tensor(whole, weight.device_mesh, weight.placements) if isinstance(weight, DTensor) else whole
 
 
 def full_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -3,6 +3,9 @@
 A checkpoint is a folder named by its step. Its ``state.json`` is written last: a folder without one was never finished
 and does not count. So a process that is killed, or a disk that fills up, while saving leaves the checkpoint before.
 No random state is kept, because none is needed: every draw follows from the run's seed and what it is for.
+
+Several processes write one together, each its part, while training goes on; see `nexus.distributed.checkpoint`. Either
+kind is read back by any number of processes.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from nexus._files import sync_folder, write_file
+from nexus.distributed import launch
+from nexus.distributed.shard import sharded_as
 from nexus.errors import TrainingError
 
-__all__ = ["Checkpoint", "latest", "load", "save"]
+__all__ = ["Checkpoint", "finish", "latest", "load", "save"]
 
 STATE = "state.json"
 KEPT = 1
@@ -35,10 +40,12 @@ class Checkpoint:
     Attributes:
         folder: where it lies.
         state: what JSON can say: step, epoch, best value, hyperparameters of the optimiser, ...
+        sharded: whether several processes wrote it.
     """
 
     folder: Path
     state: dict[str, Any]
+    sharded: bool = False
 
 
 def latest(root: Path) -> Checkpoint | None:
@@ -46,9 +53,11 @@ def latest(root: Path) -> Checkpoint | None:
     folders = sorted(root.iterdir(), reverse=True) if root.is_dir() else []
     for folder in folders:
         try:
-            return Checkpoint(folder, json.loads((folder / STATE).read_text(encoding="utf-8")))
+            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # never finished
+        sharded = state.get("kind") == "sharded"
+        return Checkpoint(folder, state["extra"] if sharded else state, sharded)
     return None
 
 
@@ -74,6 +83,12 @@ def save(
         TrainingError: it cannot be written, e.g. because the disk is full; the checkpoint before is as it was.
     """
     folder = root / f"{step:08d}"
+    if launch.world() > 1:
+        from nexus.distributed.checkpoint import save_sharded
+
+        save_sharded(folder, model, optimizer, {**state, "step": step}, tensors=others)
+        _remove_others(root, under_way=folder)  # what was under way before is finished now
+        return folder
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -96,8 +111,32 @@ def save(
     return folder
 
 
-def load(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def finish(root: Path) -> None:
+    """Wait for a checkpoint that several processes are writing, and remove those before it.
+
+    Raises:
+        TrainingError: it cannot be written; the checkpoint before is as it was.
+    """
+    if launch.world() > 1:
+        from nexus.distributed.checkpoint import finish_saving
+
+        finish_saving()
+        _remove_others(root)
+
+
+def load(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    others: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """Put a checkpoint back.
+
+    Args:
+        checkpoint: see `latest`.
+        model: its whole state is replaced.
+        optimizer: its state and the hyperparameters of its groups are replaced.
+        others: tensors like the further ones that `save` was given; they may be overwritten.
 
     Returns:
         The further tensors that `save` was given.
@@ -108,17 +147,35 @@ def load(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimi
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    others = others or {}
+    if checkpoint.sharded:
+        from nexus.distributed.checkpoint import load_sharded
+
+        load_sharded(checkpoint.folder, model, optimizer, tensors=others)
+        return dict(others)
     try:
-        model.load_state_dict(load_file(checkpoint.folder / "model.safetensors"))
+        whole = load_file(checkpoint.folder / "model.safetensors")
+        own = model.state_dict()
+        model.load_state_dict({key: sharded_as(whole[key], own.get(key, whole[key])) for key in whole})
         tensors: dict[str, Tensor] = load_file(checkpoint.folder / "training.safetensors")
-        own = {key: tensors.pop(key) for key in list(tensors) if key.startswith(PREFIX)}
-        optimizer.load_state_dict(unflatten(own, checkpoint.state["optimizer"]))
+        values = {key: tensors.pop(key) for key in list(tensors) if key.startswith(PREFIX)}
+        optimizer.load_state_dict(_spread(unflatten(values, checkpoint.state["optimizer"]), optimizer))
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{checkpoint.folder} does not fit this run ({error}); train into a new folder, or remove this one to "
             "begin anew"
         ) from error
-    return tensors
+    return {key: sharded_as(tensor, others.get(key, tensor)) for key, tensor in tensors.items()}
+
+
+def _spread(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What an optimiser keeps for each weight, sharded as the weight is."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, values in state["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = sharded_as(value, weights[number])
+    return state
 
 
 PREFIX = "optimizer."
@@ -161,10 +218,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         os.fsync(file.fileno())
 
 
-def _remove_others(root: Path) -> None:
+def _remove_others(root: Path, under_way: Path | None = None) -> None:
+    if not launch.is_main():
+        return
     finished = [folder for folder in sorted(root.iterdir()) if (folder / STATE).exists()]
     for folder in sorted(root.iterdir()):
-        if folder not in finished[-KEPT:]:
+        if folder not in (*finished[-KEPT:], under_way):
             # Without its state it no longer counts, whenever the removal is cut short.
             (folder / STATE).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)

@@ -44,7 +44,8 @@ class EMA(nn.Module):
     It is ours because torch's `AveragedModel` hands its count of updates to the averaging function on the model's
     device: a decay that depends on it would make the host wait for the device in every step.
 
-    A model whose weights are spread over processes is taken in whole, tensor by tensor: each process keeps the average.
+    Spread `module` over the processes as the model is, and each process averages its part of the weights. Otherwise a
+    model that is spread is taken in whole, tensor by tensor, and each process keeps the whole average.
 
     Args:
         model: the bare model, not spread yet, which is copied.
@@ -68,7 +69,7 @@ class EMA(nn.Module):
         weight = 1 - self.config.decay_at(int(self.updates))
         averages, values = [], []
         for average, value in zip(tensors(self.module), tensors(model)):
-            if is_shard(value):  # one whole tensor in memory at a time
+            if is_shard(value) and not is_shard(average):  # one whole tensor in memory at a time
                 average.lerp_(value.full_tensor(), weight)  # type: ignore[attr-defined]
             elif value.is_floating_point():
                 averages.append(average)

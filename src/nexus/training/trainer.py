@@ -129,6 +129,10 @@ class Trainer:
         objective.to(device)
         self.average = EMA(model, config.ema) if config.ema else None
         self.network = self._network(parallel)
+        if self.average is not None:
+            self.average.module = shard.parallelise(
+                self.average.module, parallel, device, precision=self.precision.name
+            )
         self.optimizer = build_optimizer(model, config.optimizer, config.peak_lr)
         self.steps = config.epochs * self.loader.steps
         self.schedule = build_schedule(
@@ -157,6 +161,7 @@ class Trainer:
                         saved = time.monotonic()
                 self._end_epoch()
                 saved = time.monotonic()
+        checkpoint.finish(self.folder.checkpoints)
         return self.state
 
     def measure(self, steps: int) -> tuple[float, int]:
@@ -303,9 +308,12 @@ class Trainer:
         save_best(self.average.module if self.average else self.network, self.folder.path)
 
     def _save(self) -> None:
-        others = {f"{AVERAGE}{key}": value for key, value in self.average.state_dict().items()} if self.average else {}
         state = {**asdict(self.state), "schedule": self.schedule.state_dict(), "precision": self.precision.state()}
-        checkpoint.save(self.folder.checkpoints, self.state.step, self.model, self.optimizer, others, state)
+        checkpoint.save(self.folder.checkpoints, self.state.step, self.model, self.optimizer, self._others(), state)
+
+    def _others(self) -> dict[str, Tensor]:
+        """The tensors of a checkpoint that neither the model nor the optimiser has."""
+        return {f"{AVERAGE}{key}": value for key, value in self.average.state_dict().items()} if self.average else {}
 
     def _resume(self) -> None:
         found = checkpoint.latest(self.folder.checkpoints)
@@ -313,7 +321,7 @@ class Trainer:
             if launch.is_main():
                 self.folder.rewind(0)
             return
-        others = checkpoint.load(found, self.model, self.optimizer)
+        others = checkpoint.load(found, self.model, self.optimizer, self._others())
         if self.average is not None:
             average = {key.removeprefix(AVERAGE): value for key, value in others.items() if key.startswith(AVERAGE)}
             self.average.load_state_dict(average)

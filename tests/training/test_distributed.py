@@ -1,0 +1,60 @@
+"""A run on two processes is the run on one: pictures, augmentation, dropped paths, averages and checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import training_job
+from jobs import torchrun
+from safetensors.torch import load_file
+
+import nexus
+from nexus.training.run_folder import RunFolder
+
+SCRIPT = Path(training_job.__file__)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return training_job.train(tmp_path_factory.mktemp("alone") / "run", "none")
+
+
+def in_two_processes(path: Path, parallel: str, *more: object) -> RunFolder:
+    done = torchrun(SCRIPT, path, parallel, *more)
+    assert done.returncode == 0, done.stderr
+    return RunFolder(path)
+
+
+def compare(folder: RunFolder, alone: RunFolder) -> None:
+    """The same curves and, within rounding, the same best model, which loads anywhere."""
+    for kind, names in (("step", ("loss", "lr", "grad_norm")), ("epoch", ("train_loss", "val_loss", "val_top1"))):
+        for name in names:
+            values = [[record[name] for record in run.records(kind)] for run in (folder, alone)]
+            torch.testing.assert_close(torch.tensor(values[0]), torch.tensor(values[1]), rtol=0, atol=1e-5)
+    kept = [load_file(run.path / "model.safetensors") for run in (folder, alone)]
+    torch.testing.assert_close(kept[0], kept[1], rtol=0, atol=1e-4)
+    assert type(nexus.load(folder.path).model).__name__ == "VisionTransformer"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_processes_train_as_one_does(parallel: str, alone: RunFolder, tmp_path: Path) -> None:
+    compare(in_two_processes(tmp_path / "run", parallel), alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [("fsdp", "fsdp"), ("ddp", "fsdp"), ("fsdp", "none"), ("none", "fsdp")])
+def test_a_killed_run_goes_on(before: str, after: str, alone: RunFolder, tmp_path: Path) -> None:
+    """On as many processes, on more, and on fewer; spread as before, or in the other way."""
+    path = tmp_path / "run"
+    killed = torchrun(SCRIPT, path, before, 4, processes=1 if before == "none" else 2)
+    assert killed.returncode != 0
+    assert 3 <= len(RunFolder(path).records("step")) <= 4
+    if after == "none":
+        training_job.train(path, "none")
+    else:
+        in_two_processes(path, after)
+    assert RunFolder(path).records("resume")
+    compare(RunFolder(path), alone)
