@@ -15,10 +15,11 @@ from torch import nn
 from nexus._seeds import generator
 from nexus.errors import ConfigError, InputError
 from nexus.evaluation import LinearProbe, sweep_probes
-from nexus.evaluation.probe_sweep import hold_out
+from nexus.evaluation import probe_sweep as probe_sweep_module
 from nexus.results import ProgressEvent
 
 K, D = 4, 12
+SHORT = {"min_steps": 20, "epochs": 2}
 
 
 def examples(count: int, seed: int = 0, spread: float = 1.0) -> tuple[Any, Any]:
@@ -154,22 +155,41 @@ def test_a_head_is_kept_as_it_was_when_it_was_best() -> None:
     assert loss == pytest.approx(sweep.best.loss, rel=1e-4)
 
 
-def test_held_out_examples_are_of_all_classes_and_come_back_in_the_refit() -> None:
-    targets = np.array([0] * 40 + [1] * 10 + [2] * 2 + [3])
-    train, held = hold_out(targets, np.arange(53), 0.2, seed=0)
-    assert np.bincount(targets[held], minlength=4).tolist() == [8, 2, 1, 0]  # the only one of a class stays
-    np.testing.assert_array_equal(np.sort(np.concatenate([train, held])), np.arange(53))
+def test_held_out_examples_come_back_in_the_refit() -> None:
     features, labels = examples(100)
-    sweep = sweep_probes(features, labels)
-    assert (sweep.examples, sweep.held_out) == (100, 9)
-    kept = sweep_probes(features, labels, config={"refit": False})
-    assert kept.examples == 91
+    sweep = sweep_probes(features, labels, config=SHORT)
+    assert sweep.examples == 100
+    assert 8 <= sweep.held_out <= 12
+    kept = sweep_probes(features, labels, config={**SHORT, "refit": False})
+    assert kept.examples == 100 - kept.held_out
     assert not torch.equal(kept.head.weight, sweep.head.weight)
+
+
+def test_it_stops_when_nothing_gets_better() -> None:
+    features, _ = examples(100)
+    several_of = np.eye(K)[np.random.default_rng(1).integers(K, size=100)] > 0  # by lot: nothing can be learnt
+    told: list[int] = []
+    for patience in (2, None):
+        config = {"learning_rates": (1.0, 3.0), "epochs": 40, "batch_size": 16, "patience": patience, "refit": False}
+        events: list[ProgressEvent] = []
+        sweep = sweep_probes(features, several_of, config=config, progress=events.append)
+        told.append(events[-1].done)
+        best = max(row.step for row in sweep.rows)
+        assert sum(event.done > best for event in events) == 2 or patience is None
+    assert told[0] < told[1] == events[-1].total
+
+
+def test_batches_are_the_same_however_many_are_fetched_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = examples(100)
+    wanted = sweep_probes(features, labels, config={**SHORT, "batch_size": 16})
+    monkeypatch.setattr(probe_sweep_module, "BLOCK", 40)
+    found = sweep_probes(features, labels, config={**SHORT, "batch_size": 16})
+    torch.testing.assert_close(found.head.weight, wanted.head.weight)
 
 
 def test_two_sweeps_are_equal_and_another_seed_is_not() -> None:
     features, labels = examples(100)
-    first, second, other = (sweep_probes(features, labels, config={"seed": seed}) for seed in (0, 0, 1))
+    first, second, other = (sweep_probes(features, labels, config={**SHORT, "seed": seed}) for seed in (0, 0, 1))
     assert first.rows == second.rows
     torch.testing.assert_close(first.head.weight, second.head.weight, rtol=0, atol=0)
     assert not torch.equal(first.head.weight, other.head.weight)
@@ -178,15 +198,18 @@ def test_two_sweeps_are_equal_and_another_seed_is_not() -> None:
 def test_examples_without_a_label_are_left_out() -> None:
     features, labels = examples(100)
     unknown = np.where(np.arange(100) % 2, -1, labels)
-    with_gaps, without = sweep_probes(features, unknown), sweep_probes(features[::2], labels[::2])
+    others = examples(60, seed=1)
+    with_gaps = sweep_probes(features, unknown, validation=others, config=SHORT)
+    without = sweep_probes(features[::2], labels[::2], validation=others, config=SHORT)
     assert with_gaps.examples == 50
     assert with_gaps.best == without.best
+    assert sweep_probes(features, unknown, config=SHORT).examples == 50
 
 
 def test_brain_floats_come_to_the_same() -> None:
     (features, labels), (others, truth) = examples(300), examples(200, seed=1)
     exact, narrow = (
-        sweep_probes(features, labels, validation=(others, truth), config={"precision": precision})
+        sweep_probes(features, labels, validation=(others, truth), config={**SHORT, "precision": precision})
         for precision in ("fp32", "bf16")
     )
     assert exact.best.accuracy == pytest.approx(narrow.best.accuracy, abs=0.02)
@@ -196,7 +219,7 @@ def test_features_may_lie_in_a_read_only_file(tmp_path: Path) -> None:
     features, labels = examples(100)
     features.tofile(tmp_path / "features.f32")
     mapped = np.memmap(tmp_path / "features.f32", np.float32, "r", shape=features.shape)
-    assert sweep_probes(mapped, labels).rows == sweep_probes(features, labels).rows
+    assert sweep_probes(mapped, labels, config=SHORT).rows == sweep_probes(features, labels, config=SHORT).rows
 
 
 def test_progress_is_told() -> None:
@@ -214,7 +237,7 @@ def test_progress_is_told() -> None:
         ({"config": {"momentum": 1.0}}, ConfigError, "momentum = 1.0"),
         ({"labels": np.zeros(9, int)}, InputError, r"features of shape \(10, 12\): \(9, D\)"),
         ({"labels": np.full(10, -1)}, InputError, "0 examples"),
-        ({"labels": np.arange(10)}, InputError, "0 of features to choose by"),
+        ({"labels": np.arange(10)}, InputError, "only one picture"),
         ({"num_classes": 2}, InputError, "num_classes = 2"),
         ({"features": np.full((10, 12), np.nan)}, InputError, "NaN"),
         ({"validation": ({"other": np.zeros((2, 12))}, np.zeros(2, int))}, InputError, "of the same features"),

@@ -16,8 +16,11 @@ from torch import Tensor, nn
 
 from nexus._seeds import generator
 from nexus.config import Config
+from nexus.datasets.labelled import LabelledImages
+from nexus.datasets.splits import hold_out
 from nexus.engines import resolve_device
 from nexus.errors import InputError
+from nexus.layers import HeadConfig, build_head
 from nexus.results import Progress, ProgressEvent, Result
 
 __all__ = ["DINOV2_RATES", "LEARNING_RATES", "ProbeRow", "ProbeSweep", "SweepConfig", "sweep_probes"]
@@ -49,7 +52,8 @@ class SweepConfig(Config):
         momentum: of SGD.
         standardize: bring each dimension to mean 0 and variance 1 while training; the result takes raw features.
         evaluations: how often the heads are validated, evenly spread over the steps.
-        hold_out: share of the examples of each class kept for validation where none is given.
+        patience: stop when no head on the same features got better in so many evaluations; None: never.
+        hold_out: share of the examples of each class kept for validation where none is given, two examples at least.
         refit: train the best setting once more, on the held-out examples too. A given validation set stays apart.
         precision: of the matrix products; sums, weights and losses are float32 in any case.
         device: see `nexus.engines.resolve_device`.
@@ -60,11 +64,12 @@ class SweepConfig(Config):
     weight_decays: tuple[NonNegativeFloat, ...] = Field(default=(0.0,), min_length=1)
     hidden: tuple[PositiveInt, ...] = ()
     epochs: PositiveInt = 10
-    min_steps: PositiveInt = 500
+    min_steps: PositiveInt = 200
     batch_size: PositiveInt = 256
     momentum: float = Field(default=0.9, ge=0, lt=1)
     standardize: bool = True
     evaluations: PositiveInt = 10
+    patience: PositiveInt | None = 3
     hold_out: float = Field(default=0.1, gt=0, lt=1)
     refit: bool = True
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -99,7 +104,8 @@ class ProbeSweep(Result):
         rows: all heads, in the order in which they were asked for.
         best: the one chosen: the highest accuracy, among equals the lowest loss; with several classes per example the
             lowest loss.
-        head: `nn.Linear` (with hidden layers `nn.Sequential`) of the best, float32 on the CPU, for raw features.
+        head: `nn.Linear` (with hidden layers `nexus.layers.ClassifierHead`) of the best, for raw features: what a model
+            takes as its `head`.
         examples: how many `head` was trained on.
         held_out: how many chose among the heads.
     """
@@ -157,18 +163,17 @@ def sweep_probes(
     config = SweepConfig.parse(config or {})
     targets = checked_targets(labels, num_classes)
     choices = _checked_choices(features, len(targets))
-    train, held = _labelled(targets), np.zeros(0, np.int64)
     if validation is None:
-        train, held = hold_out(targets, train, config.hold_out, config.seed)
+        train, held = _hold_out(targets, config.hold_out, config.seed)
         held_choices, held_targets = choices, targets
     else:
         held_targets = checked_targets(validation[1], targets.shape[1] if targets.ndim == 2 else num_classes)
-        held_choices, held = _checked_choices(validation[0], len(held_targets)), _labelled(held_targets)
+        held_choices = _checked_choices(validation[0], len(held_targets))
+        train, held = np.flatnonzero(_labelled(targets)), np.flatnonzero(_labelled(held_targets))
     if not len(train) or not len(held) or set(choices) != set(held_choices):
         raise InputError(
             f"{len(train)} examples of {', '.join(choices)} to train on and {len(held)} of {', '.join(held_choices)} "
-            "to choose by: some of both, of the same features, are needed (validation=, or more examples per class; "
-            "nexus.evaluation.LinearProbe needs none to choose by)"
+            "to choose by: some of both, of the same features, are needed"
         )
     classes = num_classes or _count_classes(targets, held_targets)
     settings = [Setting(*pair) for pair in product(config.learning_rates, config.weight_decays)]
@@ -197,29 +202,12 @@ def steps_of(config: SweepConfig, examples: int) -> int:
     return max(config.epochs * math.ceil(examples / config.batch_size), config.min_steps)
 
 
-def hold_out(
-    targets: NDArray[Any], among: NDArray[np.int64], share: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split examples into those to learn from and a share, of every class that has two or more, to choose by.
-
-    Args:
-        targets: (N,) class numbers or (N, K) bool, which is split without regard to classes.
-        among: numbers of the examples that are split.
-        share: 0..1 of each class; one example at least.
-        seed: of the draw.
-
-    Returns:
-        Both in ascending order.
-    """
-    rng, held = generator(seed), []
-    groups = [among]
-    if targets.ndim == 1:
-        groups = [among[targets[among] == number] for number in np.unique(targets[among])]
-    for members in groups:
-        count = min(max(1, round(share * len(members))), len(members) - 1)
-        held.append(rng.permutation(members)[:count])
-    chosen = np.sort(np.concatenate(held)) if held else among[:0]
-    return np.setdiff1d(among, chosen), chosen
+def _hold_out(targets: NDArray[Any], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which examples are learnt from, and which choose; see `nexus.datasets.hold_out`."""
+    names = tuple(f"number {number}" for number in range(_count_classes(targets)))
+    numbered = LabelledImages(range(len(targets)), targets, names, origin="the training set")  # type: ignore[arg-type]
+    train, held = (np.fromiter(part.sources, np.int64) for part in hold_out(numbered, share, seed))
+    return train[_labelled(targets)[train]], held
 
 
 class _Data:
@@ -265,18 +253,25 @@ class _Training:
         self.batch_size = min(config.batch_size, len(data))
         self.heads = _Heads((dims, *config.hidden, classes), settings, config, self.batch_size / 256, self.device)
         self._order = np.zeros(0, np.int64)
+        self._ahead = max(1, BLOCK // self.batch_size)  # batches that are fetched and standardised in one go
+        self._fetched: tuple[Tensor, ...] = ()
 
     def run(self, start: int, stop: int) -> None:
         """Take the steps from `start` to before `stop`; they must follow each other."""
         per_epoch = math.ceil(len(self.data) / self.batch_size)
         for step in range(start, stop):
-            epoch, place = divmod(step, per_epoch)
-            if place == 0:
-                self._order = generator(self.config.seed, epoch).permutation(len(self.data))
-            numbers = self._order[place * self.batch_size : (place + 1) * self.batch_size]
-            inputs, targets = self._batch(self.data, numbers)
+            inputs, targets = self._fetch(*divmod(step, per_epoch))
             factor = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-            self.heads.learn(loss_gradient(self.heads.logits(inputs), targets) / len(numbers), factor)
+            self.heads.learn(loss_gradient(self.heads.logits(inputs), targets) / len(targets), factor)
+
+    def _fetch(self, epoch: int, place: int) -> tuple[Tensor, ...]:
+        """Return a batch of the epoch."""
+        if place == 0:
+            self._order = generator(self.config.seed, epoch).permutation(len(self.data))
+        start, place = self.batch_size * place, place % self._ahead
+        if place == 0:
+            self._fetched = self._batch(self.data, self._order[start : start + self.batch_size * self._ahead])
+        return tuple(values[self.batch_size * place : self.batch_size * (place + 1)] for values in self._fetched)
 
     def validated(self, name: str, held: _Data, progress: Progress | None) -> list[tuple[ProbeRow, nn.Module]]:
         """Train to the end; return every head as it was when it was best."""
@@ -289,29 +284,31 @@ class _Training:
                 ProbeRow(features=name, **setting._asdict(), step=stop, accuracy=accuracy, loss=loss)
                 for setting, accuracy, loss in zip(self.settings, *self._score(held))
             ]
-            if start == 0:
-                best = [(row, self.head(number)) for number, row in enumerate(rows)]
             for number, row in enumerate(rows):
-                if _merit(row, several) > _merit(best[number][0], several):
+                if start == 0:
+                    best.append((row, self.head(number)))
+                elif _merit(row, several) > _merit(best[number][0], several):
                     best[number] = row, self.head(number)
             if progress is not None:
                 progress(ProgressEvent(stage=f"probe {name}", done=stop, total=self.steps, unit="steps"))
+            since = sum(max(row.step for row, _ in best) < earlier <= stop for earlier in stops)
+            if since == self.config.patience:
+                break
         return best
 
     def head(self, number: int) -> nn.Module:
-        """Return one of the heads as modules, with the standardisation folded into its first layer."""
-        layers: list[nn.Module] = []
-        for weight, bias in self.heads.layers(number):
-            wide, offset = weight.double().cpu(), bias.double().cpu()
-            if not layers:
-                wide = wide / torch.from_numpy(self.scale)[:, None]
-                offset = offset - torch.from_numpy(self.mean) @ wide
-            layer = nn.Linear(
-                wide.shape[0], wide.shape[1], device="meta"
-            )  # draws no first values: no random number is used up
-            layer.load_state_dict({"weight": wide.T.float(), "bias": offset.float()}, assign=True)
-            layers += [nn.ReLU(), layer] if layers else [layer]
-        return layers[0] if len(layers) == 1 else nn.Sequential(*layers)
+        """Return one of the heads, with the standardisation folded into its first layer."""
+        layers = [(weight.double().cpu(), bias.double().cpu()) for weight, bias in self.heads.layers(number)]
+        first, offset = layers[0]
+        first = first / torch.from_numpy(self.scale)[:, None]
+        layers[0] = first, offset - torch.from_numpy(self.mean) @ first
+        with torch.device("meta"):  # draws no first values: no random number is used up
+            head = build_head(len(first), layers[-1][1].numel(), HeadConfig.parse({"hidden": self.config.hidden}))
+        linear = [module for module in head.modules() if isinstance(module, nn.Linear)]
+        for module, (weight, bias) in zip(linear, layers):
+            state = {"weight": weight.T.float().contiguous(), "bias": bias.float()}
+            module.load_state_dict(state, assign=True)
+        return head
 
     def _batch(self, data: _Data, numbers: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
         features, targets = data.batch(numbers, self.device)
@@ -443,8 +440,8 @@ def _tensor(values: Any, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(values, np.float32)).to(device)
 
 
-def _labelled(targets: NDArray[Any]) -> NDArray[np.int64]:
-    return np.arange(len(targets)) if targets.ndim == 2 else np.flatnonzero(targets >= 0)
+def _labelled(targets: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.ones(len(targets), dtype=bool) if targets.ndim == 2 else targets >= 0
 
 
 def checked_targets(labels: ArrayLike, num_classes: int | None) -> NDArray[Any]:
