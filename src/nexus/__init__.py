@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nexus.commands.recommend_models import recommend_models as recommend_models
     from nexus.commands.search import search as search
     from nexus.commands.similarity import similarity as similarity
+    from nexus.commands.train import train as train
     from nexus.commands.visualize import visualize_pca as visualize_pca
     from nexus.engines.predictor import load as load
     from nexus.registry import list_models as list_models
@@ -59,6 +60,7 @@ __getattr__, __dir__, __all__ = attach(
         "search": ".commands.search",
         "show_model": ".commands.models",
         "similarity": ".commands.similarity",
+        "train": ".commands.train",
         "visualize_pca": ".commands.visualize",
     },
 )

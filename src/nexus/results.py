@@ -1127,7 +1127,7 @@ class EvaluateResult(Result):
     def lines(self) -> list[str]:
         """Overall figures, calibration, all settings of the protocol, the worst classes, the worst mistakes."""
         said = [f"{self.model} ({self.protocol}) on {printable(self.data)}: {self.count} pictures"]
-        said += self._overall() + self._calibration() + self._settings() + self._worst_classes()
+        said += self.headlines() + self._calibration() + self._settings() + self._worst_classes()
         if self.mistakes:
             said += ["", "worst mistakes:"]
             said += [
@@ -1141,7 +1141,8 @@ class EvaluateResult(Result):
         """One line per file."""
         return [f"wrote {printable(path)}" for path in self.files]
 
-    def _overall(self) -> list[str]:
+    def headlines(self) -> list[str]:
+        """The overall figures, in a line."""
         if self.top1 is None or self.top1_interval is None:
             return [
                 f"mAP {self.mean_average_precision or 0:.1%}, micro F1 {self.micro_f1 or 0:.3f}, macro F1 "
@@ -1418,7 +1419,7 @@ def _settings(config: dict[str, Any], prefix: str = "") -> list[str]:
     return lines
 
 
-class TrainResult(Shown):
+class TrainResult(Result):
     """What came of `nexus.train`.
 
     Attributes:
@@ -1426,13 +1427,15 @@ class TrainResult(Shown):
         mode: ``"probe"``, ``"finetune"`` or ``"scratch"``.
         model: what the run began with.
         classes: names, in the order of the logits.
-        images, validated: pictures that were learnt from and measured on.
-        best_epoch: after how many epochs the kept model was reached.
-        metrics: of the kept model on the validation pictures: ``top1``, ``top5``, ``loss``, ``ece``, or ``map``.
+        images: pictures that were learnt from.
+        best_epoch: after how many epochs the kept model was reached; 0 for a probe.
         seconds: from start to end of this session.
+        evaluation: the kept model on the validation pictures; None where there are none.
+        few_shot: accuracy with fewer pictures, where it was asked for.
         files: in the folder, to look at.
         warnings: what was unusual about the run.
-        published: the address on the hub, where it was sent there.
+        skipped: pictures that could not be read, and why.
+        published: its address on the hub, where it was sent there.
     """
 
     folder: Name
@@ -1440,37 +1443,31 @@ class TrainResult(Shown):
     model: str
     classes: tuple[str, ...]
     images: int
-    validated: int
-    best_epoch: int
-    metrics: dict[str, float]
+    best_epoch: int = 0
     seconds: float
+    evaluation: EvaluateResult | None = None
+    few_shot: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     published: str | None = None
 
     def lines(self) -> list[str]:
         """How good it is, and what to do with it."""
         folder = printable(self.folder)
-        figures = [f"{METRICS[name]} {_figure(name, value)}" for name, value in self.metrics.items() if name in METRICS]
         return [
             f"{self.mode} of {self.model}: {len(self.classes)} classes, {self.images:,} pictures, "
             f"{self.seconds / 60:.1f} min",
-            *([f"on {self.validated:,} others: {', '.join(figures)}"] if figures else []),
+            *self._measured(),
+            *self.few_shot,
             f"wrote {folder}: {', '.join(self.files)}",
             f"use it: nexus classify PICTURES --model {folder}",
             *([f"published: {self.published}"] if self.published else []),
         ]
 
-
-METRICS = {
-    "top1": "top-1",
-    "top5": "top-5",
-    "map": "mean average precision",
-    "loss": "loss",
-    "ece": "calibration error",
-}
-"""Names of metrics as people read them."""
-
-
-def _figure(name: str, value: float) -> str:
-    return f"{value:.3f}" if name == "loss" else f"{value:.1%}"
+    def _measured(self) -> list[str]:
+        return (
+            []
+            if self.evaluation is None
+            else [f"on {self.evaluation.count:,} others: {line}" for line in self.evaluation.headlines()]
+        )

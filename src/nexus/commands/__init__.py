@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "nexus.commands.evaluate:evaluate",
         "Say how good a model is on labelled pictures, and where it fails.",
     ),
+    "train": ("nexus.commands.train:train", "Train a model on your own labelled pictures."),
     "captions": ("nexus.commands.captions:captions", "Rank texts by how well they describe a picture."),
     "anomaly": ("nexus.commands.anomaly:anomaly", "Find defects and oddities, from normal pictures alone."),
     "visualize pca": ("nexus.commands.visualize:visualize_pca", "Show what the model sees: patch features as colours."),

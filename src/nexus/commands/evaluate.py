@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nexus.datasets import LabelledImages
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "write_report"]
 
 
 @verb
@@ -86,7 +86,7 @@ def evaluate(
         for one in result.skipped:
             skips(one)
     result = result.model_copy(update={"skipped": tuple(skips)})
-    return result if out is None else _written(result, scored, Path(out))
+    return result if out is None else write_report(result, scored, Path(out))
 
 
 def _refuse(protocol: str, asked: Mapping[str, Any]) -> None:
@@ -112,8 +112,17 @@ def _read(data: Any, split: str | None, train: Any, protocol: str, skips: Skips)
     return scored, parts["train"]()
 
 
-def _written(result: EvaluateResult, data: LabelledImages, folder: Path) -> EvaluateResult:
-    """Write the report and its pictures."""
+def write_report(result: EvaluateResult, data: LabelledImages, folder: Path) -> EvaluateResult:
+    """Write the report and its pictures.
+
+    Args:
+        result: what was found.
+        data: what it was found on.
+        folder: where to write; made where it is not there.
+
+    Returns:
+        The result, which names the files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = _drawings(result, data)
     for name, picture in drawn.items():

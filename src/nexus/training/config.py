@@ -97,6 +97,9 @@ class TrainConfig(Config):
         return self.lr * (self.batch_size / self.lr_batch if self.lr_batch else 1.0)
 
 
+WARMUP_SHARE = 0.2
+"""Of a run, at most, where the length of the warm-up was not said."""
+
 DEFAULTS: dict[Mode, dict[str, Any]] = {
     "finetune": {
         "lr": 5e-5,
@@ -135,7 +138,13 @@ def resolve(mode: Mode, values: Mapping[str, Any] | TrainConfig) -> TrainConfig:
     """
     if isinstance(values, TrainConfig):
         return values
-    return TrainConfig.parse(merged(DEFAULTS[mode], values))
+    config = TrainConfig.parse(merged(DEFAULTS[mode], values))
+    said = values.get("schedule", {})
+    if not {"warmup_epochs", "warmup_steps"}.isdisjoint(said):
+        return config
+    # The recipes' warm-ups are those of long runs.
+    shorter = min(config.schedule.warmup_epochs, WARMUP_SHARE * config.epochs)
+    return config.replace(schedule={**config.schedule.to_dict(), "warmup_epochs": shorter})
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

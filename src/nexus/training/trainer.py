@@ -27,7 +27,6 @@ from nexus.distributed import launch, shard
 from nexus.distributed.shard import Parallel
 from nexus.errors import ImageError
 from nexus.layers.drop_path import seed_drop_path
-from nexus.layers.lora import merged_state
 from nexus.metrics.classification import mean_average_precision, negative_log_likelihood, top_k_accuracy
 from nexus.models.base import NexusModule
 from nexus.models.loading import save_model
@@ -428,4 +427,4 @@ def save_best(network: nn.Module, folder: Path) -> None:
     assert isinstance(model, NexusModule)
     weights = model.state_dict() if launch.world() == 1 else shard.full_weights(model)
     if launch.is_main():
-        save_model(model, folder, merged_state(model, weights))
+        save_model(model, folder, weights)

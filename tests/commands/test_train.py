@@ -1,0 +1,145 @@
+"""``nexus train``: three ways to a model for one's own classes, killed and resumed, and what is said of bad input."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import nexus
+from nexus.errors import ConfigError, InputError
+
+Command = Callable[..., tuple[int, str, str]]
+Start = Callable[..., "object"]
+
+SHORT = ("--engine", "eager", "--workers", "1", "--set", "precision=fp32", "--set", "checkpoint_minutes=0")
+"""Of runs that tests compare: exact numbers, and a checkpoint after every step."""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Twelve training and six validation pictures of two classes: the one reddish, the other bluish."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 6)):
+        for number in range(count):
+            name = ("blue", "red")[number % 2]
+            pixels = rng.integers(0, 150, (60, 64, 3))
+            pixels[:, :, 0 if name == "red" else 2] += 80
+            (tmp_path / "data" / part / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "data" / part / name / f"{number}.png")
+    return tmp_path / "data"
+
+
+def records(run: Path, kind: str = "step") -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    timed = ("images_per_second", "memory")
+    return [{k: v for k, v in line.items() if k not in timed} for line in lines if line["kind"] == kind]
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags"),
+    [
+        ("probe", ()),
+        ("finetune", ("--epochs", "6", "--lr", "2e-3", "--set", "schedule.warmup_epochs=1", "--logs", "none")),
+    ],
+)
+def test_a_trained_model_works_in_every_other_verb(
+    command: Command, data: Path, model: str, tmp_path: Path, mode: str, flags: tuple[str, ...]
+) -> None:
+    run = tmp_path / "run"
+    code, out, err = command("train", data, "--mode", mode, "--model", model, "--out", run, *flags, "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert result["classes"] == ["blue", "red"]
+    assert (result["images"], result["evaluation"]["count"]) == (12, 6)
+    assert result["evaluation"]["top1"] == 1.0
+    written = {path.name for path in run.iterdir()}
+    assert written >= {"config.json", "model.safetensors", "train.json", "metrics.jsonl", "README.md", "report.json"}
+    assert written >= {"confusion.png", "reliability.png"} | ({"curves.png"} if mode == "finetune" else set())
+    said = nexus.classify(str(data / "val"), model=str(run), engine="eager")
+    assert all(Path(one.source).parent.name == one.predictions[0].label for one in said.pictures)
+    assert nexus.embed(str(data / "val"), model=str(run), engine="eager").vectors.shape == (6, 32)
+
+
+def test_from_random_weights(command: Command, data: Path, tmp_path: Path) -> None:
+    small = '{"patch_size": 14, "embed_dim": 16, "num_layers": 1, "num_heads": 2, "image_size": 28}'
+    line = ("train", data, "--mode", "scratch", "--model", "vit_base_patch16_224.augreg_in21k", "--size", "28")
+    flags = ("--epochs", "2", "--set", f"model={small}", "--set", "schedule.warmup_epochs=0", "--logs", "none")
+    code, out, err = command(*line, *flags, *SHORT, "--out", tmp_path / "run")
+    assert code == 0, err
+    assert "underfit" in err
+    assert "without warm-up" in err
+    assert "nexus classify" in out
+    assert nexus.load(tmp_path / "run").model.config.embed_dim == 16
+
+
+def test_a_killed_run_continues_bit_for_bit(start: Start, command: Command, data: Path, model: str) -> None:
+    flags = ("--mode", "finetune", "--model", model, "--epochs", "3", "--batch-size", "4", "--logs", "none", *SHORT)
+    rich = ("--set", "augment.policy=trivialaugment", "--set", "mix={}", "--set", "ema={}")
+    line = ("train", data, *flags, "--set", "schedule.warmup_epochs=1", *rich)
+    whole, broken = data / ".." / "whole", data / ".." / "broken"
+    assert command(*line, "--out", whole)[0] == 0
+    process = start(*line, "--out", broken)
+    while process.poll() is None and not (broken / "metrics.jsonl").exists():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    assert command(*line, "--out", broken)[0] == 0
+    assert records(broken) == records(whole)
+    assert records(broken, "epoch") == records(whole, "epoch")
+    assert (broken / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_dry_run_says_what_it_would_take(command: Command, data: Path, model: str, tmp_path: Path) -> None:
+    code, out, err = command("train", data, "--model", model, "--dry-run", "--out", tmp_path / "run", *SHORT)
+    assert code == 0, err
+    for said in ("optimizer.layer_decay = 0.75", "trained", "min an epoch", "memory:", "on 12 pictures of 2 classes"):
+        assert said in out
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_come_from_a_file_and_single_ones_win(
+    command: Command, data: Path, model: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('batch_size = 4\nlr = 1e-5\n[optimizer]\nname = "sgd"\nmomentum = 0.5\n')
+    line = ("train", data, "--model", model, "--dry-run", "--config", file, *SHORT)
+    code, out, err = command(*line, "--set", "optimizer.momentum=0.8", "--lr", "1e-4")
+    assert code == 0, err
+    for said in ("batch_size = 4", "lr = 0.0001", "optimizer.name = sgd", "optimizer.momentum = 0.8"):
+        assert said in out
+
+
+def test_another_run_in_the_folder_is_refused(data: Path, model: str, tmp_path: Path) -> None:
+    nexus.train(str(data), mode="probe", model=model, out=str(tmp_path / "run"))
+    with pytest.raises(ConfigError, match=r"another|other settings.*name a new folder"):
+        nexus.train(str(data), mode="probe", model=model, out=str(tmp_path / "run"), lr=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"settings": ["optimizer.nam=sgd"]}, r"unknown key 'optimizer\.nam' \(did you mean 'optimizer\.name'\?"),
+        ({"settings": ["lr"]}, "NAME=VALUE"),
+        ({"config": "absent.toml"}, r"absent\.toml: cannot be read"),
+        ({"mode": "scratch"}, "say model="),
+        ({"settings": ['freeze=["blocs.0"]']}, "did you mean"),
+    ],
+)
+def test_mistakes_are_named(data: Path, model: str, options: dict[str, object], said: str, tmp_path: Path) -> None:
+    start = {} if options.get("mode") == "scratch" else {"model": model}
+    with pytest.raises(ConfigError, match=said):
+        nexus.train(str(data), out=str(tmp_path / "run"), **start, **options)
+
+
+def test_a_class_that_is_only_validated_is_refused(data: Path, model: str, tmp_path: Path) -> None:
+    (data / "val" / "green").mkdir()
+    (data / "val" / "red" / "1.png").rename(data / "val" / "green" / "1.png")
+    with pytest.raises(InputError, match="green"):
+        nexus.train(str(data), model=model, out=str(tmp_path / "run"))
