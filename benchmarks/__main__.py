@@ -19,12 +19,14 @@ BENCHMARKS = {
     "index": "1,000 photographs to an index, beside the usual ways of doing it",
     "search": "a million vectors, beside FAISS itself",
     "models": "the backbones beside transformers and timm, in eager and under the automatic engine",
+    "training": "training steps beside timm and transformers",
+    "fashion_mnist": "from random weights, and on frozen features, on Fashion-MNIST",
     "cifar10": "what the features are worth: kNN and linear probe on CIFAR-10",
     "loading": "batches for training, beside torchvision's ImageFolder and DataLoader",
     "startup": "time to import and to print help; memory by number of images",
 }
 
-RIVALS = {"index", "loading", "models"}
+RIVALS = {"index", "loading", "models", "training"}
 """Benchmarks that compare with other libraries, and so may run in another environment."""
 
 

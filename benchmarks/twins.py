@@ -24,7 +24,7 @@ from nexus.models.loading import build_on_meta, load_converted
 
 __all__ = ["Network", "Twin", "random_model", "twins"]
 
-Twin = Callable[[Tensor], Tensor]
+Twin = nn.Module
 """A model of another library: from preprocessed images (B, 3, H, W) to what is compared, (B, C)."""
 
 
@@ -120,11 +120,22 @@ def _transformers(network: Network, model: NexusModule, _size: tuple[int, int]) 
     if not network.classes:
         bare = getattr(transformers, f"{network.transformers}Model")(config).eval()
         adopt(bare, model)
-        return lambda images: bare(images).last_hidden_state[:, 0]
+        return Answer(bare, lambda outputs: outputs.last_hidden_state[:, 0])
     config.num_labels = network.classes
     classifier = getattr(transformers, f"{network.transformers}ForImageClassification")(config).eval()
     adopt(classifier, model)
-    return lambda images: classifier(images).logits
+    return Answer(classifier, lambda outputs: outputs.logits)
+
+
+class Answer(nn.Module):
+    """A model of transformers that gives one of its outputs."""
+
+    def __init__(self, model: nn.Module, pick: Callable[[Any], Tensor]) -> None:
+        super().__init__()
+        self.model, self.pick = model, pick
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.pick(self.model(images))
 
 
 def _timm(network: Network, model: NexusModule, size: tuple[int, int]) -> Twin:

@@ -1,0 +1,129 @@
+"""Training steps beside timm and transformers: images per second, and whether they take the same step."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.engines import photographs
+from benchmarks.report import Report, Settings, Table
+from benchmarks.twins import Network, random_model, twins
+from nexus import registry
+from nexus._system import usable_cores
+from nexus.datasets import LabelledImages
+from nexus.datasets.loader import Samples
+from nexus.engines.timing import TimingTable, compare
+from nexus.models.base import NexusModule
+from nexus.objectives import Supervised
+from nexus.training.config import TrainConfig
+from nexus.training.run_folder import RunFolder
+from nexus.training.trainer import Trainer
+from nexus.transforms.preprocess import PreprocessSpec, normalise
+
+SMALL = {"hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536}
+NETWORKS = (
+    Network("ResNet-50", "resnet50", "resnet50", "ResNet"),
+    Network("ViT-S/16", "vit_small_patch16_224.augreg_in1k", "vit_small_patch16_224", "ViT", SMALL),
+)
+QUICK_NETWORK = Network("ResNet-18", "resnet18", "resnet18", "ResNet", {
+    "depths": [2, 2, 2, 2], "layer_type": "basic", "hidden_sizes": [64, 128, 256, 512],
+})  # fmt: skip
+
+CLASSES = 1000
+LR, WEIGHT_DECAY = 1e-4, 0.05
+SECONDS = 150.0
+"""At most for the pairs of one network."""
+
+METHOD = (
+    "One step of fp32 training with AdamW on a batch of {batch} photographs of 224 pixels that is in memory already: "
+    "forward pass, cross entropy, backward pass, optimiser. timm and transformers are run as their users run them in a "
+    "loop of their own: normalised NCHW pictures, `torch.optim.AdamW` with its defaults. nexus does the step of its "
+    "`Trainer`, which takes bytes and normalises them, too; it lays convolutional networks out channels last and has "
+    "PyTorch's fused AdamW. All begin with the same random weights, so the loss of the first step shows whether they "
+    "do the same. A ratio is the median over "
+    "alternating pairs in one process, on all {cores} cores."
+)
+
+
+def run(settings: Settings) -> Report:
+    """Measure all networks."""
+    torch.set_num_threads(usable_cores())
+    batch, pairs = (2, 1) if settings.quick else (16, 7)
+    tables = [measure(network, batch, pairs) for network in ([QUICK_NETWORK] if settings.quick else NETWORKS)]
+    method = METHOD.format(batch=batch, cores=usable_cores())
+    return Report("training", "Training steps beside timm and transformers", tables, method)
+
+
+def measure(network: Network, batch: int, pairs: int) -> Table:
+    """Time one network's step in all libraries."""
+    spec = PreprocessSpec.parse(registry.variant(network.variant).preprocess)
+    pixels = photographs(spec, batch)
+    images, labels = torch.from_numpy(normalise(pixels, spec)), torch.arange(batch) % CLASSES
+    model = random_model(network, images)
+    model.preprocess = spec
+    rivals = {name: Rival(twin, images, labels) for name, twin in twins(network, model, spec.size).items()}
+    with ours(model, pixels, labels, "fp32") as step, ours(model, pixels, labels, "bf16") as half:
+        steps: dict[str, Callable[[], float]] = {"nexus": step, **rivals, "nexus, bf16": half}
+        first = {name: step() for name, step in steps.items()}
+        timing = compare(steps, "nexus", pairs=pairs, warmup=1, seconds=SECONDS, units=batch)
+    return table(network, timing, first)
+
+
+class Rival:
+    """A step as a user of another library writes it."""
+
+    def __init__(self, model: nn.Module, images: Tensor, labels: Tensor) -> None:
+        self.model, self.images, self.labels = model.train(), images, labels
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
+
+    def __call__(self) -> float:
+        self.optimizer.zero_grad()
+        loss = F.cross_entropy(self.model(self.images), self.labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+@contextmanager
+def ours(model: NexusModule, pixels: np.ndarray, labels: Tensor, precision: str) -> Iterator[Callable[[], float]]:
+    """The step of a `Trainer` over a copy of the model, on a batch that is there."""
+    config = TrainConfig.parse({
+        "epochs": 1000, "batch_size": len(labels), "lr": LR, "clip_grad": None, "precision": precision,
+        "optimizer": {"weight_decay": WEIGHT_DECAY}, "loss": {"label_smoothing": 0.0},
+        "schedule": {"kind": "constant", "warmup_epochs": 0},
+    })  # fmt: skip
+    data = LabelledImages(list(pixels), labels.numpy(), tuple(str(number) for number in range(CLASSES)))
+    numbers = torch.arange(len(labels))
+    batch = [Samples(torch.from_numpy(pixels), labels, numbers, numbers, numbers, [])]
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            copy.deepcopy(model), Supervised(config.loss, CLASSES), config, data, None, RunFolder(folder),
+            device=torch.device("cpu"), workers=1,
+        )  # fmt: skip
+        yield lambda: float(trainer.step(batch)["loss"])
+
+
+def table(network: Network, timing: TimingTable, first: dict[str, float]) -> Table:
+    """One row per library; the ratio is how many times as fast nexus is."""
+    columns = {
+        "": "",
+        "images/s": ",.1f",
+        "nexus is faster by": ".2f",
+        "quartiles": "",
+        "pairs": "d",
+        "first loss": ".5f",
+    }
+    rows: list[tuple[Any, ...]] = []
+    for row in timing.rows:
+        spread = f"{1 / row.high:.2f} to {1 / row.low:.2f}" if row.name != "nexus" else None
+        ratio = 1 / row.ratio if row.name != "nexus" else None
+        rows.append((row.name, row.per_second, ratio, spread, row.pairs, first[row.name]))
+    return Table(network.name, {**columns, "first loss": ".5f"}, rows)
