@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from PIL import Image
+
 import nexus
 from nexus.engines.timing import Machine, TimingTable, machine
 
@@ -81,6 +83,7 @@ class Report:
         title: what it shows.
         tables: the figures.
         method: how they were measured: what a reader must know to judge or repeat them.
+        pictures: file name -> picture, shown below the tables and written beside the report.
         here: the machine.
         load: jobs that ran or waited on the machine, over the minute before; a busy machine measures wrong.
         date: of the start.
@@ -90,6 +93,7 @@ class Report:
     title: str
     tables: Sequence[Table]
     method: str
+    pictures: Mapping[str, Image.Image] = field(default_factory=dict)
     here: Machine = field(default_factory=machine)
     load: float | None = field(default_factory=lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else None)
     date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
@@ -97,7 +101,8 @@ class Report:
     def to_markdown(self, command: str) -> str:
         """Return the whole report."""
         origin = f"`{command}`, nexus {nexus.__version__}, {self.date}. {self.here}."
-        parts = [f"# {self.title}", self.method, *(table.to_markdown() for table in self.tables), origin]
+        shown = [f"![{self.title}]({name})" for name in self.pictures]
+        parts = [f"# {self.title}", self.method, *(table.to_markdown() for table in self.tables), *shown, origin]
         return "\n\n".join(parts) + "\n"
 
     def to_dict(self, command: str) -> dict[str, Any]:
@@ -118,6 +123,8 @@ class Report:
         """Write ``<name>.md`` and ``<name>.json``; return the first."""
         folder.mkdir(parents=True, exist_ok=True)
         text, data = folder / f"{self.name}.md", folder / f"{self.name}.json"
+        for name, picture in self.pictures.items():
+            picture.save(folder / name)
         text.write_text(self.to_markdown(command), encoding="utf-8")
         data.write_text(json.dumps(self.to_dict(command), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return text
