@@ -62,7 +62,7 @@ class Pipeline:
                 f"{micro_batches} micro-batches cannot keep {world()} processes busy: use {world()} or more"
             )
         with warnings.catch_warnings():  # torch copies its own trees in a way that it warns of
-            warnings.filterwarnings("ignore", "`isinstance(treespec, LeafSpec)` is deprecated", FutureWarning)
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
             parts = pipeline(_Logits(model.to(device)), (images.to(device),), split_spec=cuts)
             stage = parts.build_stage(rank(), device)
         self.stage: nn.Module = stage.submod
