@@ -105,10 +105,12 @@ def test_a_model_that_knows_more_classes() -> None:
     columns = np.array([5, 4, 1, 3])
     whole = evaluate_classifier(ours, data)
     assert whole.top1 == np.mean(logits.argmax(1) == columns[data.targets])
+    assert whole.loss == pytest.approx(negative_log_likelihood(logits, columns[data.targets]), rel=1e-5)
     assert whole.top5 is not None
     assert "6 classes, the data has 4" in whole.notes[0]
     among = evaluate_classifier(ours, data, among_data=True)
     assert among.top1 == np.mean(logits[:, columns].argmax(1) == data.targets)
+    assert among.loss == pytest.approx(negative_log_likelihood(logits[:, columns], data.targets), rel=1e-5)
     assert {one.name for one in among.classes} <= set("abcd")
     assert {one.name for one in whole.classes} & {"e", "x"}
 
@@ -127,6 +129,16 @@ def test_pictures_without_label_or_that_cannot_be_read_do_not_count(tmp_path: Pa
     logits = logits_of(Halves(4), [data.sources[number] for number in kept])
     assert found.top1 == np.mean(logits.argmax(1) == data.targets[kept])
     assert {one.index for one in found.mistakes} <= set(kept.tolist())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_every_engine_can_run_the_mirrored_model(engine: str) -> None:
+    pytest.importorskip(engine)
+    other = Predictor(Halves(4), engine=engine, device="cpu", batch_size=5, workers=1)
+    found, wanted = (evaluate_classifier(one, dataset(), flip=True) for one in (other, predictor()))
+    assert found.engine == engine
+    assert found.loss == pytest.approx(wanted.loss, rel=1e-3)
 
 
 def test_a_temperature_is_fitted_where_it_is_asked_for() -> None:

@@ -187,13 +187,6 @@ def test_a_calibration_counts_alarms_and_recall(photos: list[Image.Image]) -> No
         calibrate(photos[:2], describe, EDITS, groups=[0, 0])
 
 
-def test_no_alarm_in_a_thousand_is_not_never() -> None:
-    from nexus.retrieval.copies import _upper_bound
-
-    assert 0.003 < _upper_bound(0, 1000) < 0.004
-    assert _upper_bound(1000, 1000) == 1
-
-
 def test_scores() -> None:
     scores = copy_scores(np.array([0.5, 0.5, 1.0]), np.array([0, 32, 64]))
     np.testing.assert_allclose(scores, [1, 0.5, 1])

@@ -93,7 +93,7 @@ def evaluate_classifier(
         on_skip=skip,
         progress=progress,
     )
-    for places, logits in stream:
+    for places, logits, ran_on in stream:
         if tally is None:
             matching = match_classes(data, predictor.model.labels, logits.shape[1], predictor.name)
             scored, columns = matching.select(data)
@@ -102,6 +102,7 @@ def evaluate_classifier(
                 scored, columns = matching.renumber(data), np.arange(logits.shape[1])
             tally = Tally(scored, mistakes=mistakes, keep_logits=temperature)
         tally.update(labelled[places], logits[:, columns])
+        engine = ran_on  # the last one: with auto, it may change on the way
     if tally is None:
         raise nothing_read(data, skipped)
     return tally.result(
@@ -109,7 +110,7 @@ def evaluate_classifier(
         model=predictor.name,
         notes=tuple(note for note in notes if note),
         skipped=tuple(skipped),
-        engine=predictor.engine_name,
+        engine=engine,
         temperature=temperature_scaling(*tally.kept(), seed) if tally.keeps_logits else None,
         seconds=time.perf_counter() - start,
     )

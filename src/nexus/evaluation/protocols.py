@@ -1,8 +1,8 @@
 """DINOv2's evaluation protocols: what frozen features are worth, in figures that can be compared with published ones.
 
-M. Oquab et al. (2023, arXiv:2304.07193), section 7.1 and appendix B.3; the defaults are those of the authors' code
-(``facebookresearch/dinov2``, dinov2/eval/knn.py and linear.py). As there, the setting is chosen on the very pictures
-that it is scored on, and all settings are shown.
+M. Oquab et al. (2023, arXiv:2304.07193); the defaults are those of the authors' code (``facebookresearch/dinov2``,
+dinov2/eval/knn.py and linear.py). As there, the setting is chosen on the very pictures that it is scored on, and all
+settings are shown.
 """
 
 from __future__ import annotations

@@ -45,8 +45,9 @@ class Mirrored(NexusModule):
     def forward(self, images: Tensor, *, outputs: Sequence[str] | None = None) -> ModelOutput:
         """Return `logits` (B, K) of images (B, 3, H, W)."""
         self.wanted(outputs)
-        logits = self.model(torch.cat([images, images.flip(3)]), outputs=("logits",))["logits"]
-        return {"logits": mean_logits(torch.stack(logits.chunk(2)), self.multi_label)}
+        # One after the other: a batch of both would be of another size, which exported graphs do not take.
+        views = [self.model(view, outputs=("logits",))["logits"] for view in (images, images.flip(3))]
+        return {"logits": mean_logits(torch.stack(views), self.multi_label)}
 
 
 def mean_logits(logits: Tensor, multi_label: bool) -> Tensor:
@@ -65,7 +66,7 @@ def stream_logits(
     multi_label: bool = False,
     on_skip: OnSkip | None = None,
     progress: Progress | None = None,
-) -> Iterator[tuple[NDArray[np.int64], Row]]:
+) -> Iterator[tuple[NDArray[np.int64], Row, str]]:
     """Give the logits of many pictures, in order, with memory that does not grow with them.
 
     Args:
@@ -78,7 +79,8 @@ def stream_logits(
         progress: called after every batch.
 
     Yields:
-        The numbers of some pictures (b,) and their logits (b, K); of several views those of the mean probabilities.
+        The numbers of some pictures (b,), their logits (b, K), of several views those of the mean probabilities, and
+        the name of the engine.
 
     Raises:
         ConfigError: a size is not positive, or there twice.
@@ -98,9 +100,10 @@ def stream_logits(
         streams = [_batches(view, images, told, report) for view, report in zip(views, reports)]
         if len(streams) == 1:
             for batch in streams[0]:
-                yield np.array(batch.indices, dtype=np.int64), batch.outputs["logits"]
+                yield np.array(batch.indices, dtype=np.int64), batch.outputs["logits"], views[0].engine_name
         else:
-            yield from _averaged(streams, multi_label)
+            for numbers, logits in _averaged(streams, multi_label):
+                yield numbers, logits, views[0].engine_name
 
 
 def _told_once(on_skip: OnSkip | None) -> Callable[[Decoded], None]:

@@ -124,7 +124,7 @@ def per_class(confusion: Integers) -> PerClass:
 def expected_calibration_error(probabilities: Any, targets: Any, bins: int = BINS) -> Calibration:
     """Return the expected calibration error of the predicted classes, and its bins.
 
-    C. Guo et al. (2017, arXiv:1706.04599), equations 2 to 5: M bins of equal width over the confidence.
+    C. Guo et al. (2017, arXiv:1706.04599), equation 3: M bins of equal width over the confidence.
 
     Args:
         probabilities: (N, K), rows sum to 1.
@@ -154,7 +154,7 @@ def negative_log_likelihood(logits: Any, targets: Any) -> float:
 def brier_score(probabilities: Any, targets: Any) -> float:
     """Return the mean over pictures of the squared distance between the probabilities and the truth, 0..2.
 
-    G. Brier (1950), equation 2: the sum over all classes, for two classes too (some halve it there).
+    G. Brier (1950): the sum over all classes, for two classes too (some halve it there).
 
     Args:
         probabilities: (N, K), rows sum to 1.

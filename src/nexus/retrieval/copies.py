@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nexus.errors import ConfigError, InputError
+from nexus.metrics.classification import wilson_interval
 from nexus.results import CopyCalibration, CopyMatch
 from nexus.retrieval import ann
 from nexus.retrieval.collection import Collection
@@ -143,7 +144,7 @@ def calibrate(
         pairs=pairs,
         false_alarms=alarms,
         false_alarm_rate=alarms / pairs,
-        false_alarm_upper=_upper_bound(alarms, pairs),
+        false_alarm_upper=wilson_interval(alarms, pairs)[1],
         recall=recall,
     )
 
@@ -155,11 +156,3 @@ def _all_scores(some: Description, others: Description) -> NDArray[np.float32]:
     """(A, B) scores; calibration sets are small, so the matrix is."""
     bits = np.stack([hamming(others[1], np.full(len(others[1]), own, np.uint64)) for own in some[1]])
     return copy_scores(np.clip(some[0] @ others[0].T, -1, 1), bits)
-
-
-def _upper_bound(hits: int, trials: int) -> float:
-    """Upper end of the 95 % interval of a rate (E. B. Wilson, 1927): 0 of 1,000 does not mean never."""
-    z, rate = 1.959964, hits / trials
-    centre = rate + z**2 / (2 * trials)
-    spread = z * np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
-    return float(min(1.0, (centre + spread) / (1 + z**2 / trials)))
