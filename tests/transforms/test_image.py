@@ -439,3 +439,20 @@ def test_flipped_and_cut_files_open_or_say_why(sample: bytes, flips: list[tuple[
     for where, mask in flips:
         data[int(where * len(data))] ^= mask
     opens_or_says_why(bytes(data[: max(1, int(cut * len(data)))] if cut < 0.5 else data))
+
+
+def test_how_small_a_jpeg_may_be_decoded_is_asked_for_the_upright_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (640, 480)).save(tmp_path / "lying.jpg", exif=exif)
+    Image.new("RGB", (640, 480)).save(tmp_path / "whole.png")
+    asked: list[tuple[int, int]] = []
+
+    def floor(size: tuple[int, int]) -> int:
+        asked.append(size)
+        return 200
+
+    picture = read_picture(tmp_path / "lying.jpg", Limits(), floor)
+    assert (picture.image.size, picture.size) == ((240, 320), (480, 640))
+    assert read_picture(tmp_path / "whole.png", Limits(), floor).image.size == (640, 480)
+    assert asked == [(480, 640)]

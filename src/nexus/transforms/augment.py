@@ -29,7 +29,8 @@ class AugmentConfig(Config):
     """How a picture is changed at random before it is trained on.
 
     The steps, in order: random resized crop, horizontal flip, policy, colour jitter. Without arguments: crop and flip,
-    as in torchvision's reference recipe for classification.
+    as in torchvision's reference recipe for classification. Where the spec's `decode` is ``"scaled"``, a large JPEG is
+    decoded smaller as far as the crop keeps a pixel for each of the view.
 
     Attributes:
         scale: share of the picture's area that the crop keeps, from and to (Szegedy et al. 2014, "Going deeper with
