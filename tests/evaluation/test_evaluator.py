@@ -146,6 +146,12 @@ def test_a_temperature_is_fitted_where_it_is_asked_for() -> None:
     assert found is not None
     assert (found.fitted_on, found.measured_on) == (30, 30)
     assert found.temperature > 1  # the labels are random: nothing should be sure
+    data = dataset(6)
+    right = replace(data, targets=logits_of(Halves(4), data.sources).argmax(1))
+    assert (
+        "no temperature is the best for 3 pictures"
+        in evaluate_classifier(predictor(), right, temperature=True).notes[1]
+    )
 
 
 def test_it_gives_the_same_twice() -> None:

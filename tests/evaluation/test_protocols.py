@@ -107,7 +107,7 @@ def test_linear_tries_all_heads_and_reports_the_best(vit: Predictor) -> None:
 def test_the_defaults_are_the_authors() -> None:
     assert LINEAR.learning_rates == DINOV2_RATES
     assert (LINEAR.momentum, LINEAR.weight_decays, LINEAR.batch_size, LINEAR.epochs) == (0.9, (0.0,), 1024, 10)
-    assert (LINEAR.standardize, LINEAR.evaluations) == (False, 1)  # no standardisation, and only the end counts
+    assert (LINEAR.standardize, LINEAR.evaluations, LINEAR.patience) == (False, 1, None)  # only the end counts
 
 
 def test_a_model_without_class_tokens_is_read_by_its_embeddings() -> None:

@@ -12,9 +12,10 @@ from nexus.errors import InputError, require
 from nexus.metrics.classification import expected_calibration_error, negative_log_likelihood, softmax
 from nexus.results import TemperatureScaling
 
-__all__ = ["fit_temperature", "temperature_scaling"]
+__all__ = ["COLDEST", "HOTTEST", "fit_temperature", "temperature_scaling"]
 
 COLDEST, HOTTEST = 0.01, 100.0
+"""A temperature beyond these is none: the pictures are all right, or all wrong."""
 
 
 def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:

@@ -13,7 +13,7 @@ from nexus.datasets.labelled import LabelledImages
 from nexus.datasets.sources import OnSkip
 from nexus.engines.predictor import Predictor
 from nexus.errors import ConfigError, InputError, require
-from nexus.evaluation.calibration import temperature_scaling
+from nexus.evaluation.calibration import COLDEST, HOTTEST, temperature_scaling
 from nexus.evaluation.matching import match_classes
 from nexus.evaluation.views import stream_logits
 from nexus.metrics.classification import (
@@ -105,13 +105,16 @@ def evaluate_classifier(
         engine = ran_on  # the last one: with auto, it may change on the way
     if tally is None:
         raise nothing_read(data, skipped)
+    scaled = temperature_scaling(*tally.kept(), seed) if tally.keeps_logits else None
+    if scaled is not None and scaled.temperature in (COLDEST, HOTTEST):
+        notes.append(f"no temperature is the best for {scaled.fitted_on} pictures: take more of them")
     return tally.result(
         protocol="head",
         model=predictor.name,
         notes=tuple(note for note in notes if note),
         skipped=tuple(skipped),
         engine=engine,
-        temperature=temperature_scaling(*tally.kept(), seed) if tally.keeps_logits else None,
+        temperature=scaled,
         seconds=time.perf_counter() - start,
     )
 

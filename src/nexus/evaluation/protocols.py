@@ -36,7 +36,14 @@ BLOCKS = (1, 4)
 """Class tokens of how many of the last blocks a linear layer reads."""
 
 LINEAR = SweepConfig(
-    learning_rates=DINOV2_RATES, epochs=10, batch_size=1024, evaluations=1, standardize=False, refit=False
+    learning_rates=DINOV2_RATES,
+    epochs=10,
+    min_steps=500,
+    batch_size=1024,
+    evaluations=1,
+    patience=None,
+    standardize=False,
+    refit=False,
 )
 """The linear evaluation's training: the authors' 12,500 steps of 1,024 pictures are ten epochs of ImageNet-1k."""
 

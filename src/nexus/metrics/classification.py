@@ -148,7 +148,7 @@ def negative_log_likelihood(logits: Any, targets: Any) -> float:
         InputError: see `top_k_accuracy`.
     """
     scores, numbers = _checked(logits, targets)
-    return float(-_log_softmax(scores)[np.arange(len(scores)), numbers].mean())
+    return float(0 - _log_softmax(scores)[np.arange(len(scores)), numbers].mean())  # 0, not -0, where all is certain
 
 
 def brier_score(probabilities: Any, targets: Any) -> float:
