@@ -75,9 +75,9 @@ class LinearProbe(FeatureClassifier):
 
 
 SAMPLE = 4_096
-"""Examples that the preconditioner is made from."""
+"""Examples that the preconditioner is made from, at most."""
 
-GRADIENT = 1e-7
+GRADIENT = 1e-6
 """At the optimum no derivative of the mean loss is above this."""
 
 SOLVES = 200
@@ -91,8 +91,8 @@ def softmax_regression(
 
     Newton's equations are solved by conjugate gradients (J. Nocedal and S. Wright, Numerical Optimization, 2006,
     algorithm 7.1), which need the Hessian only as a product with a vector; that product is in float32, as it decides
-    how fast the optimum is found and not which. Its preconditioner is the Hessian that the inputs would have if each
-    class were as uncertain for all of them as it is on average.
+    how fast the optimum is found and not which. The preconditioner takes all classes to be uncertain for the same
+    examples, each as much as it is on average, and looks at the most uncertain ones.
 
     Args:
         inputs: (N, D).
@@ -111,8 +111,6 @@ def softmax_regression(
     y, narrow = torch.from_numpy(labels)[:, None], x.float()
     decays = torch.full((x.shape[1], 1), decay, dtype=torch.float64)
     decays[-1] = 0
-    sample = x[:: -(-count // SAMPLE)]
-    spectrum, axes = torch.linalg.eigh(sample.T @ sample / len(sample))
 
     def evaluate(w: torch.Tensor) -> tuple[float, torch.Tensor, torch.Tensor]:
         """Return loss, gradient (D + 1, K) and probabilities (N, K)."""
@@ -128,6 +126,9 @@ def softmax_regression(
         if steepest < GRADIENT:
             break
         uncertain, likely = (p * (1 - p)).mean(0), p.float()
+        weights, chosen = (1 - p.square().sum(1)).topk(min(count, SAMPLE))
+        sample = narrow[chosen] * (weights / weights.sum()).sqrt()[:, None].float()
+        spectrum, axes = torch.linalg.eigh((sample.T @ sample).double())
         inverse = 1 / (spectrum.clamp_min(0)[:, None] * uncertain + decay)  # (D + 1, K)
 
         def curve(v: torch.Tensor, p: torch.Tensor = likely) -> torch.Tensor:
@@ -135,7 +136,7 @@ def softmax_regression(
             t = p * (narrow @ v.float())
             return (narrow.T @ (t - p * t.sum(1, keepdim=True))).double() / count + decays * v
 
-        def precondition(r: torch.Tensor, inverse: torch.Tensor = inverse) -> torch.Tensor:
+        def precondition(r: torch.Tensor, axes: torch.Tensor = axes, inverse: torch.Tensor = inverse) -> torch.Tensor:
             return torch.mm(axes, (axes.T @ r) * inverse)
 
         step = conjugate_gradients(curve, -gradient, precondition, min(0.5, steepest**0.5))
