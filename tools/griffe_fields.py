@@ -38,7 +38,8 @@ def _for_each(entry: re.Match[str]) -> str:
 
 def _describe_options(cls: griffe.Class) -> None:
     hints = get_type_hints(RunOptions, include_extras=True)
-    for name, attribute in cls.attributes.items():
+    own = {name: member for name, member in cls.members.items() if isinstance(member, griffe.Attribute)}
+    for name, attribute in own.items():
         field, annotation = hints[name].__metadata__[-1], attribute.annotation
         assert isinstance(annotation, griffe.ExprSubscript)
         assert isinstance(annotation.slice, griffe.ExprTuple)
