@@ -126,6 +126,10 @@ class ProbeSweep(Result):
         ]
 
 
+Layers = list[tuple[Tensor, Tensor]]
+"""Weights and biases, from the input to the output."""
+
+
 class Setting(NamedTuple):
     """What tells the heads on the same features apart."""
 
@@ -191,7 +195,7 @@ def sweep_probes(
         training = _Training(_Data(choices[best.features], targets, train), classes, [setting], config)
         share = best.step / steps_of(config, len(train) - len(held))
         training.run(0, round(share * training.steps))
-        head = training.head(0)
+        head = training.head(training.heads.layers(0))
     assert head is not None
     rows = tuple(row for row, _ in heads)
     return ProbeSweep(rows=rows, best=best, head=head, examples=len(train), held_out=len(held))
@@ -276,7 +280,7 @@ class _Training:
     def validated(self, name: str, held: _Data, progress: Progress | None) -> list[tuple[ProbeRow, nn.Module]]:
         """Train to the end; return every head as it was when it was best."""
         several = held.targets.ndim == 2
-        best: list[tuple[ProbeRow, nn.Module]] = []
+        best: list[tuple[ProbeRow, Layers]] = []
         stops = np.linspace(0, self.steps, min(self.config.evaluations, self.steps) + 1).round().astype(int).tolist()
         for start, stop in pairwise(stops):
             self.run(start, stop)
@@ -286,19 +290,19 @@ class _Training:
             ]
             for number, row in enumerate(rows):
                 if start == 0:
-                    best.append((row, self.head(number)))
+                    best.append((row, self.heads.layers(number)))
                 elif _merit(row, several) > _merit(best[number][0], several):
-                    best[number] = row, self.head(number)
+                    best[number] = row, self.heads.layers(number)
             if progress is not None:
                 progress(ProgressEvent(stage=f"probe {name}", done=stop, total=self.steps, unit="steps"))
             since = sum(max(row.step for row, _ in best) < earlier <= stop for earlier in stops)
             if since == self.config.patience:
                 break
-        return best
+        return [(row, self.head(layers)) for row, layers in best]
 
-    def head(self, number: int) -> nn.Module:
+    def head(self, layers: Layers) -> nn.Module:
         """Return one of the heads, with the standardisation folded into its first layer."""
-        layers = [(weight.double().cpu(), bias.double().cpu()) for weight, bias in self.heads.layers(number)]
+        layers = [(weight.double().cpu(), bias.double().cpu()) for weight, bias in layers]
         first, offset = layers[0]
         first = first / torch.from_numpy(self.scale)[:, None]
         layers[0] = first, offset - torch.from_numpy(self.mean) @ first
@@ -394,10 +398,10 @@ class _Heads:
             self.biases[number].addcmul_(speeds[1], self.rates[:, None], value=-factor)
             gradient = below
 
-    def layers(self, number: int) -> list[tuple[Tensor, Tensor]]:
-        """Return weight (M, M') and bias (M') of each layer of one head."""
+    def layers(self, number: int) -> Layers:
+        """Return a copy of weight (M, M') and bias (M') of each layer of one head."""
         weights = [self.weights[0][:, number], *(weight[number] for weight in self.weights[1:])]
-        return [(weight, bias[number]) for weight, bias in zip(weights, self.biases)]
+        return [(weight.clone(), bias[number].clone()) for weight, bias in zip(weights, self.biases)]
 
     def _product(self, a: Tensor, b: Tensor) -> Tensor:
         return (a.bfloat16() @ b.bfloat16()).float() if self.narrow else a @ b
