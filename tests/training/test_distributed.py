@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import training_job
 from jobs import torchrun
+from PIL import Image
 from safetensors.torch import load_file
 
 import nexus
@@ -58,3 +60,34 @@ def test_a_killed_run_goes_on(before: str, after: str, alone: RunFolder, tmp_pat
         in_two_processes(path, after)
     assert RunFolder(path).records("resume")
     compare(RunFolder(path), alone)
+
+
+@pytest.mark.slow
+def test_the_verb_trains_on_two_processes(tmp_path: Path) -> None:
+    """Without averaged weights, and with an option that torchrun would take for one of its own but for the ``--``."""
+    numbers = np.random.default_rng(0)
+    for number in range(18):
+        picture = (
+            tmp_path / "data" / ("train" if number < 12 else "val") / ("blue", "red")[number % 2] / f"{number}.png"
+        )
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(numbers.integers(0, 256, (40, 44, 3), dtype=np.uint8)).save(picture)
+    small = '{"patch_size": 14, "embed_dim": 16, "num_layers": 2, "num_heads": 2, "image_size": 28}'
+    line = [
+        "train",
+        tmp_path / "data",
+        "--mode",
+        "scratch",
+        "--model",
+        "vit_base_patch16_224.augreg_in21k",
+        "--size",
+        "28",
+    ]
+    line += ["--epochs", "2", "--batch-size", "5", "--set", f"model={small}", "--set", "schedule.warmup_epochs=0"]
+    line += ["--set", "precision=fp32", "--logs", "none", "--engine", "eager", "--workers", "1"]
+    for name, processes in (("alone", 1), ("together", 2)):
+        flags = ["--parallel", "fsdp", "--out", tmp_path / name]
+        done = torchrun("-m", "--", "nexus", *line, *flags, processes=processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("use it: nexus classify") == 1  # the first process speaks for all
+    compare(RunFolder(tmp_path / "together"), RunFolder(tmp_path / "alone"))

@@ -115,7 +115,9 @@ def _sharded(model: nn.Module, device: torch.device, precision: Precision) -> nn
     for block in getattr(model, "blocks", ()):
         fully_shard(block, mesh=mesh, mp_policy=MixedPrecisionPolicy(**mixed))
     name = type(model).__name__
-    fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(**mixed, output_dtype=torch.float32))
+    # Sharded again here too, or weights would be whole after a pass forward that none backward follows.
+    policy = MixedPrecisionPolicy(**mixed, output_dtype=torch.float32)
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
     type(model).__name__ = name  # of the class that FSDP has made of the model's: its folder is to say the model's
     return model
 
