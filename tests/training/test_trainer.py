@@ -104,7 +104,7 @@ def test_a_loss_that_is_no_number_stops_with_the_batch(make_trainer: Make) -> No
     trainer = make_trainer()
     with torch.no_grad():
         trainer.model.norm.weight[0] = torch.nan
-    with pytest.raises(TrainingError, match=r"loss of step 1 is nan.*learning rate"):
+    with pytest.raises(TrainingError, match=r"step 1: the loss is nan.*learning rate"):
         trainer.fit()
     place = trainer.folder.path / "not_finite"
     assert json.loads((place / "step.json").read_text())["step"] == 0
@@ -112,6 +112,15 @@ def test_a_loss_that_is_no_number_stops_with_the_batch(make_trainer: Make) -> No
     assert batch["images"].shape == (8, 16, 16, 3)
     assert sorted(batch) == ["images", "indices", "partners", "seeds", "targets"]
     assert torch.isnan(model["norm.weight"][0])
+
+
+def test_a_gradient_that_is_no_number_stops_before_the_step(make_trainer: Make) -> None:
+    trainer = make_trainer()
+    before = trainer.model.digest()
+    trainer.model.norm.weight.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(TrainingError, match=r"step 1: the gradient is (inf|nan)"):
+        trainer.fit()
+    assert trainer.model.digest() == before
 
 
 def test_where_memory_runs_out_it_says_what_to_change(make_trainer: Make, monkeypatch: pytest.MonkeyPatch) -> None:

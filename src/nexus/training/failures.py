@@ -43,11 +43,18 @@ def out_of_memory_explained(config: TrainConfig, batch: Sequence[Samples]) -> It
 
 
 def not_finite(
-    folder: RunFolder, model: NexusModule, step: int, loss: float, batch: Sequence[Samples], rank: int
+    folder: RunFolder, model: NexusModule, step: int, said: str, batch: Sequence[Samples], rank: int
 ) -> TrainingError:
-    """Save what gave a loss that is no number, and return the error to raise.
+    """Save what gave a loss or a gradient that is no number, and return the error to raise.
 
     ``not_finite/`` gets the model as it was before the step, and the batch with its seeds: enough to do the step again.
+
+    Args:
+        folder: of the run.
+        model: whose step it was.
+        step: steps done before.
+        said: what is wrong, e.g. ``"loss is nan"``.
+        batch, rank: this process's share of the step, and its number.
     """
     place = folder.path / "not_finite"
     place.mkdir(exist_ok=True)
@@ -56,11 +63,11 @@ def not_finite(
         save_tensors(place / f"batch-{rank}-{number}.safetensors", tensors)
     if rank == 0:
         save_tensors(place / "model.safetensors", model.state_dict())
-        write_file(place / "step.json", json.dumps({"step": step, "loss": str(loss)}).encode())
+        write_file(place / "step.json", json.dumps({"step": step, "said": said}).encode())
     return TrainingError(
-        f"the loss of step {step + 1} is {loss}. The model before that step and the batch are in {place}. Usual "
-        "causes: a learning rate that is too high (lower lr, or raise schedule.warmup_epochs), fp16 (take precision = "
-        "bf16 or fp32), no clip_grad"
+        f"step {step + 1}: the {said}. The model before that step and the batch are in {place}. Usual causes: a "
+        "learning rate that is too high (lower lr, or raise schedule.warmup_epochs), fp16 (take precision = bf16 or "
+        "fp32), no clip_grad"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -48,7 +49,10 @@ class Precision:
         return self._scaler.scale(loss)
 
     def step(self, optimizer: torch.optim.Optimizer, model: nn.Module, longest: float | None) -> float:
-        """Clip the gradients and do the optimiser's step, which fp16 leaves out where a gradient overflows.
+        """Clip the gradients and do the optimiser's step.
+
+        A gradient that is not finite changes nothing: fp16 leaves the step out and scales the next loss less; otherwise
+        whoever called has to give up.
 
         Args:
             optimizer: of `model`.
@@ -59,10 +63,11 @@ class Precision:
             The norm of all gradients before.
         """
         self._scaler.unscale_(optimizer)
-        norm = clip_gradients(model, torch.inf if longest is None else longest)
-        self._scaler.step(optimizer)
-        self._scaler.update()
-        return float(norm)
+        norm = float(clip_gradients(model, torch.inf if longest is None else longest))
+        if math.isfinite(norm) or self.name == "fp16":
+            self._scaler.step(optimizer)
+            self._scaler.update()
+        return norm
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

@@ -161,6 +161,7 @@ class Trainer:
                 self._end_epoch()
                 saved = time.monotonic()
         checkpoint.finish(self.folder.checkpoints)
+        seed_drop_path(self.model, None)  # what comes next is not this run's
         return self.state
 
     def measure(self, steps: int) -> tuple[float, int]:
@@ -202,8 +203,10 @@ class Trainer:
                     total += self._backward(samples, max(count, 1))
         loss = float(launch.all_reduce_sum(total)) / max(count, 1)
         if not math.isfinite(loss):
-            raise not_finite(self.folder, self.model, state.step, loss, batch, launch.rank())
+            raise not_finite(self.folder, self.model, state.step, f"loss is {loss}", batch, launch.rank())
         norm = self.precision.step(self.optimizer, self.network, self.config.clip_grad)
+        if not (math.isfinite(norm) or self.precision.name == "fp16"):
+            raise not_finite(self.folder, self.model, state.step, f"gradient is {norm}", batch, launch.rank())
         lr = max(group["lr"] for group in self.optimizer.param_groups)
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
