@@ -9,8 +9,8 @@ anomalib makes of them: embeddings, the greedy choice of centres (`KCenterGreedy
 projection), and, by a bank of some of the embeddings, patch scores, image scores and anomaly maps; and the
 values of its measures (`AUROC`, `AUPRO`, `F1Max`) on maps scaled to 0..1 and masks.
 
-anomalib's maps are not interpolated but repeated, so `AnomalyMapGenerator` is given patch scores that were interpolated
-bilinearly before; `AUPRO` interpolates each region's curve on a common index in float32, see the test.
+anomalib repeats patch scores where the paper interpolates them bilinearly, so `AnomalyMapGenerator` is given scores
+that were interpolated before.
 """
 
 from __future__ import annotations
