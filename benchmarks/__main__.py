@@ -24,6 +24,7 @@ BENCHMARKS = {
     "cifar10": "what the features are worth: kNN and linear probe on CIFAR-10",
     "loading": "batches for training, beside torchvision's ImageFolder and DataLoader",
     "probe": "learning on frozen features: beside scikit-learn, with few examples, DINOv2-S beside a ResNet",
+    "anomaly": "defects on textures, found from normal pictures alone",
     "startup": "time to import and to print help; memory by number of images",
 }
 

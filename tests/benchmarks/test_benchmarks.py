@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.__main__ import BENCHMARKS
+from benchmarks.anomaly import CROP, inlay, scratch, stain
 from benchmarks.cifar10 import read
 from benchmarks.photographs import jpegs
 from benchmarks.report import Report, Table
@@ -76,6 +77,20 @@ def test_cifar_is_read_row_by_row(tmp_path: Path) -> None:
     assert np.array_equal(split.pictures, pictures.reshape(10, 32, 32, 3))
     assert split.labels == ["3", "1"] * 5
     assert split.first(3).labels == ["3", "1", "3"]
+
+
+@pytest.mark.parametrize("damage", [scratch, stain, inlay])
+def test_defects_lie_in_their_masks(damage: Callable[..., tuple[Image.Image, Image.Image]]) -> None:
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(90, 160, (CROP, CROP, 3), dtype=np.uint8))
+    other = Image.new("RGB", (512, 512), "#20c040")
+    for _ in range(5):
+        damaged, mask = damage(picture, other, rng)
+        changed = np.abs(np.asarray(damaged, dtype=int) - np.asarray(picture, dtype=int)).max(2)
+        inside = np.asarray(mask) > 0
+        assert 20 < inside.sum() < 0.2 * CROP**2
+        assert np.median(changed[inside]) > 15
+        assert changed[~inside].mean() < 1
 
 
 def test_memory_of_a_tree_counts_children() -> None:
