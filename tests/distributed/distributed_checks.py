@@ -10,13 +10,14 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nexus.distributed.checkpoint import load_sharded, save_sharded
+from nexus.distributed.deepspeed import ZeRO
 from nexus.distributed.launch import (
     all_reduce_max,
     all_reduce_sum,
@@ -292,6 +293,35 @@ def pipeline_refusals() -> Any:
         except ConfigError as error:
             said.append(str(error))
     return said
+
+
+def zero(stage: Literal[1, 2, 3]) -> Any:
+    """Train six steps with DeepSpeed, in three micro-batches each."""
+    warnings.simplefilter("ignore")  # it uses what torch has deprecated
+    net = model()
+    spread = ZeRO(net, adamw(net), stage=stage, max_norm=1.0, micro_batches=3)
+    curve = []
+    for step, size in enumerate(SIZES):
+        images, targets = batch(step)
+        total = torch.zeros(())
+        for part in zip(images.tensor_split(3), targets.tensor_split(3)):
+            loss = summed_loss(spread.network, *part)
+            norm = spread.step(loss * world() / size)
+            total += loss.detach()
+        curve.append([float(all_reduce_sum(total)) / size, norm])
+    return curve
+
+
+def zero_1() -> Any:
+    return zero(1)
+
+
+def zero_2() -> Any:
+    return zero(2)
+
+
+def zero_3() -> Any:
+    return zero(3)
 
 
 def fails() -> Any:

@@ -34,7 +34,12 @@ NOT_RUN = {
     "docs/how-to/images.md": ["needs the web"],
     "docs/how-to/engines.md": ["needs a GPU"],
     "docs/how-to/text.md": ["fetches CLIP from the web"] * 6,
-    "docs/how-to/many-machines.md": ["needs several GPUs", "needs several machines", "needs several processes"],
+    "docs/how-to/many-machines.md": [
+        "needs several GPUs",
+        "needs several machines",
+        "needs several processes",
+        "needs several processes",
+    ],
     "docs/how-to/training-data.md": ["needs the Hugging Face hub"],
     "docs/tutorial.md": ["installs"],
 }
