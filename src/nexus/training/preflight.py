@@ -10,6 +10,9 @@ from nexus.training.config import TrainConfig
 __all__ = ["attends", "warnings_before"]
 
 FEW_IMAGES = 100_000
+RARE = 20
+"""How many times as many pictures the largest class has as the smallest, from which on it is said."""
+
 USUAL_LR = {"scratch": (1e-4, 5e-3), "finetune": (1e-6, 5e-4)}
 """Around the team's document on training (scratch 1e-3, fine-tuning 1e-5 to 5e-5), for AdamW."""
 
@@ -40,7 +43,7 @@ def warnings_before(mode: str, model: nn.Module, config: TrainConfig, data: Labe
             f"batch_size = {config.batch_size} is more than the {len(data)} pictures: every step sees them all"
         )
     counts = data.counts()
-    if not config.balanced and counts.max(initial=0) > 20 * max(counts.min(initial=1), 1):
+    if not config.balanced and counts.max() > RARE * max(counts.min(), 1):
         most, least = data.classes[int(counts.argmax())], data.classes[int(counts.argmin())]
         found.append(
             f"{most!r} has {counts.max()} pictures and {least!r} {counts.min()}: balanced = true draws classes equally"
