@@ -100,7 +100,7 @@ def from_scratch(
         model=model,
         out=str(out),
         config=settings,
-        logs=["none"],
+        track=["none"],
         engine="eager",
     )
     return name, len(train), settings["epochs"], last_top1(out), (time.monotonic() - began) / 60

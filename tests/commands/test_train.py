@@ -45,7 +45,7 @@ def records(run: Path, kind: str = "step") -> list[dict[str, object]]:
     ("mode", "flags"),
     [
         ("probe", ()),
-        ("finetune", ("--epochs", "6", "--lr", "2e-3", "--set", "schedule.warmup_epochs=1", "--logs", "none")),
+        ("finetune", ("--epochs", "6", "--lr", "2e-3", "--set", "schedule.warmup_epochs=1", "--track", "none")),
     ],
 )
 def test_a_trained_model_works_in_every_other_verb(
@@ -69,7 +69,7 @@ def test_a_trained_model_works_in_every_other_verb(
 def test_from_random_weights(command: Command, data: Path, tmp_path: Path) -> None:
     small = '{"patch_size": 14, "embed_dim": 16, "num_layers": 1, "num_heads": 2, "image_size": 28}'
     line = ("train", data, "--mode", "scratch", "--model", "vit_base_patch16_224.augreg_in21k", "--size", "28")
-    flags = ("--epochs", "2", "--set", f"model={small}", "--set", "schedule.warmup_epochs=0", "--logs", "none")
+    flags = ("--epochs", "2", "--set", f"model={small}", "--set", "schedule.warmup_epochs=0", "--track", "none")
     code, out, err = command(*line, *flags, *SHORT, "--out", tmp_path / "run")
     assert code == 0, err
     assert "underfit" in err
@@ -79,7 +79,7 @@ def test_from_random_weights(command: Command, data: Path, tmp_path: Path) -> No
 
 
 def test_a_killed_run_continues_bit_for_bit(start: Start, command: Command, data: Path, model: str) -> None:
-    flags = ("--mode", "finetune", "--model", model, "--epochs", "3", "--batch-size", "4", "--logs", "none", *SHORT)
+    flags = ("--mode", "finetune", "--model", model, "--epochs", "3", "--batch-size", "4", "--track", "none", *SHORT)
     rich = ("--set", "augment.policy=trivialaugment", "--set", "mix={}", "--set", "ema={}")
     line = ("train", data, *flags, "--set", "schedule.warmup_epochs=1", *rich)
     whole, broken = data / ".." / "whole", data / ".." / "broken"
@@ -143,3 +143,18 @@ def test_a_class_that_is_only_validated_is_refused(data: Path, model: str, tmp_p
     (data / "val" / "red" / "1.png").rename(data / "val" / "green" / "1.png")
     with pytest.raises(InputError, match="green"):
         nexus.train(str(data), model=model, out=str(tmp_path / "run"))
+
+
+def test_a_teacher_labels_pictures_that_have_none(command: Command, data: Path, model: str, tmp_path: Path) -> None:
+    teacher, more = tmp_path / "teacher", tmp_path / "more"
+    nexus.train(str(data), mode="probe", model=model, out=str(teacher))
+    more.mkdir()
+    for number, picture in enumerate(sorted((data / "train").rglob("*.png"))[:4]):
+        picture.rename(more / f"{number}.png")
+    line = ("train", data, "--model", model, "--unlabelled", more, "--epochs", "1", "--track", "none", *SHORT)
+    code, _, err = command(*line, "--out", tmp_path / "alone")
+    assert code == 1
+    assert "4 pictures have no label" in err
+    code, out, err = command(*line, "--set", f"teacher={teacher}", "--out", tmp_path / "taught", "--json")
+    assert code == 0, err
+    assert json.loads(out)["images"] == 12

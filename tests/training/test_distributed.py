@@ -84,7 +84,7 @@ def test_the_verb_trains_on_two_processes(tmp_path: Path) -> None:
         "28",
     ]
     line += ["--epochs", "2", "--batch-size", "5", "--set", f"model={small}", "--set", "schedule.warmup_epochs=0"]
-    line += ["--set", "precision=fp32", "--logs", "none", "--engine", "eager", "--workers", "1"]
+    line += ["--set", "precision=fp32", "--track", "none", "--engine", "eager", "--workers", "1"]
     for name, processes in (("alone", 1), ("together", 2)):
         flags = ["--parallel", "fsdp", "--out", tmp_path / name]
         done = torchrun("-m", "--", "nexus", *line, *flags, processes=processes)

@@ -19,6 +19,8 @@ from nexus.results import ProgressEvent
 from nexus.training.config import TrainConfig
 from nexus.training.trainer import Trainer
 
+RESNET = {"block": "basic", "depths": (1, 1), "widths": (8, 16), "strides": (1, 2), "stem": "3x3", "stem_width": 8}
+
 Make = Callable[..., Trainer]
 
 RICH = {
@@ -205,3 +207,40 @@ def test_a_mistake_in_a_section_is_named_with_it() -> None:
     with pytest.raises(ConfigError) as caught:
         TrainConfig.parse({"optimizer": {"name": "adam"}})
     assert "weight_decay" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.parametrize("settings", [{"channels_last": True}, pytest.param({"compile": True}, marks=pytest.mark.slow)])
+def test_how_it_is_computed_changes_nothing(make_trainer: Make, settings: dict[str, Any]) -> None:
+    plain, other = (make_trainer(name, model=RESNET, **own) for name, own in (("plain", {}), ("other", settings)))
+    plain.fit()
+    other.fit()
+    assert losses(other) == pytest.approx(losses(plain), abs=1e-4)
+
+
+def test_it_trains_at_several_sizes(make_trainer: Make) -> None:
+    trainer = make_trainer(sizes=(16, 24), epochs=3)
+    seen = []
+    trainer.model.patch_embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-1]))
+    trainer.fit()
+    assert set(seen) == {16, 24}
+
+
+def test_clipping_shortens_the_step(make_trainer: Make) -> None:
+    sgd = {
+        "optimizer": {"name": "sgd", "momentum": 0.0, "weight_decay": 0.0},
+        "schedule": {"warmup_steps": 0},
+        "lr": 1.0,
+    }
+    moved = []
+    for name, longest in (("free", None), ("clipped", 1e-3)):
+        trainer = make_trainer(name, clip_grad=longest, **sgd)
+        before = torch.nn.utils.parameters_to_vector(trainer.model.parameters()).clone()
+        with trainer.loader:
+            record = trainer.step(next(iter(trainer.loader.epoch(0))))
+        after = torch.nn.utils.parameters_to_vector(trainer.model.parameters())
+        moved.append((float((after - before).detach().norm()), record["grad_norm"]))
+    (free, norm), (clipped, same) = moved
+    assert norm == pytest.approx(same)
+    assert free == pytest.approx(norm, rel=1e-3)
+    assert clipped == pytest.approx(1e-3, rel=1e-2)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nexus.training.run_folder import RunFolder
     from nexus.training.trainer import Trainer
 
-__all__ = ["TrainingRequest", "default_folder", "describe_data", "read_data"]
+__all__ = ["TrainingRequest", "default_folder", "describe_data", "model_name", "read_data", "with_unlabelled"]
 
 HELD_OUT = 0.1
 """Share of each class that is measured on where the data brings no validation pictures."""
@@ -44,7 +44,7 @@ class TrainingRequest:
         config: the resolved settings.
         out: folder of the run.
         parallel: how several processes share the work.
-        logs: names of further loggers; None: those that are installed.
+        track: names of further loggers; None: those that are installed.
         options: values of `RunOptions`.
     """
 
@@ -53,7 +53,7 @@ class TrainingRequest:
     config: TrainConfig
     out: Path
     parallel: Literal["none", "ddp", "fsdp"]
-    logs: Sequence[str] | None
+    track: Sequence[str] | None
     options: Mapping[str, Any]
 
     def run(self) -> TrainResult:
@@ -76,9 +76,9 @@ class TrainingRequest:
                 folder = RunFolder.open(self.out, self.described())
             launch.barrier()
             trainer = self.trainer(folder, device)
-            warnings = self.warn(trainer.model)
+            warnings = self.warn(trainer.model, aloud=first)
             if first:
-                trainer.loggers = build_loggers(self.logs, folder.path, self.config.to_dict())
+                trainer.loggers = build_loggers(self.track, folder.path, self.config.to_dict())
             state = trainer.fit()
         known: dict[str, Any] = {"mode": self.mode, "model": self.base, "best_epoch": state.best_epoch}
         known |= {"warnings": tuple(warnings), "seconds": time.monotonic() - began}
@@ -172,12 +172,12 @@ class TrainingRequest:
         """What to call the model that the run began with."""
         return model_name(self.options["model"])
 
-    def warn(self, model: NexusModule) -> list[str]:
-        """Say what a person should know before the first step."""
+    def warn(self, model: NexusModule, *, aloud: bool = True) -> list[str]:
+        """Return what a person should know before the first step, and say it."""
         from nexus.training.preflight import warnings_before
 
         found = warnings_before(self.mode, model, self.config, self.splits.train)
-        if (progress := self.options["progress"]) is not None:
+        if aloud and (progress := self.options["progress"]) is not None:
             for warning in found:
                 progress(ProgressEvent(stage="train", done=0, note=f"warning: {warning}"))
         return found
@@ -220,6 +220,21 @@ def read_data(source: Any, val: str | float | None, seed: int, progress: Progres
         if progress is not None:
             progress(ProgressEvent(stage="train", done=0, note=f"warning: {doubt}"))
     return splits
+
+
+def with_unlabelled(splits: Splits, source: str, mode: str) -> Splits:
+    """Return the data with further pictures to learn from, which have no label.
+
+    Raises:
+        ConfigError: a probe, which has no teacher to label them.
+        InputError: there are none, or a picture of the data may show several classes.
+    """
+    from nexus.datasets.reading import read_unlabelled
+
+    if mode == "probe":
+        raise ConfigError(f"unlabelled = {source}: a probe learns from labels alone; take finetune with a teacher")
+    others = read_unlabelled(source, classes=splits.train.classes)
+    return replace(splits, train=splits.train.joined(others))
 
 
 def describe_data(splits: Splits) -> dict[str, Any]:

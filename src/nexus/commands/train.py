@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,7 @@ def train(
     mode: Literal["probe", "finetune", "scratch"] = "finetune",
     out: str | None = None,
     val: str | float | None = None,
+    unlabelled: str | None = None,
     epochs: int | None = None,
     lr: float | None = None,
     seed: int = 0,
@@ -35,7 +37,7 @@ def train(
     settings: Sequence[str] | None = None,
     shots: str | Sequence[int] | None = None,
     parallel: Literal["none", "ddp", "fsdp"] = "ddp",
-    logs: Sequence[str] | None = None,
+    track: Sequence[str] | None = None,
     dry_run: bool = False,
     push_to_hub: str | None = None,
     **options: Unpack[RunOptions],
@@ -53,6 +55,7 @@ def train(
         out: folder of the run; by default runs/MODEL-MODE.
         val: pictures to measure on: a folder or file, or a share of the source, e.g. 0.1; by default those that the
             source has, else a tenth of each class.
+        unlabelled: further pictures, whose labels a teacher guesses (``--set teacher=RUN``).
         epochs: times that every picture is seen.
         lr: highest learning rate.
         seed: of everything that is random.
@@ -60,7 +63,7 @@ def train(
         settings: single settings, ``optimizer.name=lamb``, ``mix.mixup=0.8``, ``lora.rank=8``, over those of `config`.
         shots: with ``probe``, also say how good so many pictures a class would be, e.g. ``1,5,10``.
         parallel: how the processes that torchrun started share the work: copies of the model, or shards of it.
-        logs: where else to log: ``tensorboard`` (by default, where installed), ``mlflow``, ``wandb``, ``none``.
+        track: where to log, too: ``tensorboard`` (by default, where installed), ``mlflow``, ``wandb``, ``none``.
         dry_run: only say what would be done: the settings, parameters, memory and time, from ten measured steps.
         push_to_hub: repository on the Hugging Face hub to send the result to.
 
@@ -72,11 +75,13 @@ def train(
         InputError: the data cannot be trained on; the message says why and what to do.
         TrainingError: the run cannot go on; what it had reached is kept.
     """
-    from nexus.commands._training import TrainingRequest, default_folder, read_data
+    from nexus.commands._training import TrainingRequest, default_folder, read_data, with_unlabelled
 
     values = _values(config, settings, epochs, lr, seed, options)
     splits = read_data(source, val, values.get("seed", 0), options["progress"])
     folder = default_folder(out, options["model"], mode)
+    if unlabelled is not None:
+        splits = with_unlabelled(splits, unlabelled, mode)
     request: ProbeRequest | TrainingRequest
     if mode == "probe":
         from nexus.commands._probing import ProbeRequest
@@ -85,16 +90,18 @@ def train(
     else:
         from nexus.training.config import resolve
 
-        request = TrainingRequest(mode, splits, resolve(mode, values), folder, parallel, logs, options)
+        request = TrainingRequest(mode, splits, resolve(mode, values), folder, parallel, track, options)
     if dry_run:
         return request.estimate()
     if push_to_hub is None:
         return request.run()
     from nexus.training.hub_upload import open_repository, push_run
 
-    open_repository(push_to_hub)  # what is wrong with it is better heard before the run
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
+    if first:
+        open_repository(push_to_hub)  # what is wrong with it is better heard before the run
     result = request.run()
-    return result.model_copy(update={"published": push_run(folder, push_to_hub)})
+    return result.model_copy(update={"published": push_run(folder, push_to_hub)}) if first else result
 
 
 def _values(

@@ -70,6 +70,33 @@ class LabelledImages:
         chosen = np.asarray(indices, dtype=np.int64)
         return replace(self, sources=Chosen(self.sources, chosen), targets=self.targets[chosen])
 
+    def joined(self, other: LabelledImages) -> LabelledImages:
+        """Return these pictures, then the others; both have the same classes, or the others no labels.
+
+        Raises:
+            InputError: they have other classes, or one a class per picture and the other several.
+        """
+        if self.classes != other.classes or self.multi_label != other.multi_label:
+            raise InputError(f"{self.origin} and {other.origin} cannot be joined: their classes differ")
+        targets = np.concatenate([self.targets, other.targets])
+        return replace(self, sources=Joined(self.sources, other.sources), targets=targets)
+
+
+class Joined(Sequence[ImageLike]):
+    """Two sequences, which may be lazy, one behind the other."""
+
+    def __init__(self, first: Sequence[ImageLike], second: Sequence[ImageLike]) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Chosen(self, np.arange(len(self))[index])
+        place = range(len(self))[index]
+        return self.first[place] if place < len(self.first) else self.second[place - len(self.first)]
+
 
 class Chosen(Sequence[ImageLike]):
     """Some items of a sequence, which may be lazy."""
