@@ -82,6 +82,28 @@ def test_a_full_disk_leaves_the_one_before(file: str, tmp_path: Path, monkeypatc
     checkpoint.load(found, model, optimizer)
 
 
+def test_a_step_that_is_saved_again_is_never_without_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, optimizer = trained(torch.optim.AdamW)
+    for epoch in range(3):
+        checkpoint.save(tmp_path, 2, model, optimizer, {}, {"epoch": epoch})
+        found = checkpoint.latest(tmp_path)
+        assert found is not None
+        assert found.state["epoch"] == epoch
+        assert len(list(tmp_path.iterdir())) == 1
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save_tensors", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(tmp_path, 2, model, optimizer, {}, {"epoch": 3})
+    found = checkpoint.latest(tmp_path)
+    assert found is not None
+    assert found.state["epoch"] == 2
+
+
 def test_one_that_was_never_finished_does_not_count(tmp_path: Path) -> None:
     model, optimizer = trained(torch.optim.AdamW)
     checkpoint.save(tmp_path, 2, model, optimizer, {}, {})

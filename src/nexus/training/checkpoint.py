@@ -89,8 +89,8 @@ def save(
         save_sharded(folder, model, optimizer, {**state, "step": step}, tensors=others)
         _remove_others(root, under_way=folder)  # what was under way before is finished now
         return folder
+    folder = unused(folder)
     try:
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         tensors, scalars = flatten(optimizer.state_dict())
         save_tensors(folder / "model.safetensors", model.state_dict())
@@ -109,6 +109,15 @@ def save(
         ) from error
     _remove_others(root)
     return folder
+
+
+def unused(folder: Path) -> Path:
+    """Return a name that is not taken and sorts behind those that are: a step may be saved again, in another state."""
+    taken = sorted(folder.parent.glob(f"{folder.name}*"))
+    if not taken:
+        return folder
+    _, _, number = taken[-1].name.partition("-")
+    return folder.with_name(f"{folder.name}-{int(number or 0) + 1:03d}")
 
 
 def finish(root: Path) -> None:
