@@ -23,7 +23,7 @@ from nexus.errors import NexusError
 
 __all__ = ["main"]
 
-SHORT = {"k": ("-k",), "out": ("--out", "-o"), "settings": ("--set",)}
+SHORT = {"k": ("-k",), "out": ("--out", "-o"), "settings": ("--set", "--settings")}
 GROUPS = {"visualize": "Draw what a model sees."}
 """What a first word says that is no verb by itself."""
 
