@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,4 +78,8 @@ def test_a_family_behind_an_entry_point_passes_the_contract_suite(folder: Path) 
     command = [sys.executable, "-m", "pytest", "-q", str(HERE / "test_families.py"), "-k", "tinynet", "-m", "not slow"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=HERE.parents[1])
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "26 passed" in done.stdout
+    every_test_passed = re.search(
+        r"(\d+) passed, \d+ deselected in", done.stdout
+    )  # none skipped: it would stand between
+    assert every_test_passed, done.stdout[-3000:]
+    assert int(every_test_passed[1]) > 20
