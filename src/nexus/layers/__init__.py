@@ -8,6 +8,7 @@ from nexus._lazy import attach
 
 if TYPE_CHECKING:
     from nexus.layers.attention import Attention as Attention
+    from nexus.layers.attention import mix_values as mix_values
     from nexus.layers.block import Block as Block
     from nexus.layers.classifier_head import ClassifierHead as ClassifierHead
     from nexus.layers.classifier_head import HeadConfig as HeadConfig
@@ -73,6 +74,7 @@ __getattr__, __dir__, __all__ = attach(
         "make_divisible": ".conv",
         "merge_lora": ".lora",
         "merged_state": ".lora",
+        "mix_values": ".attention",
         "relative_bias": ".relative_position",
         "resample_positions": ".pos_embed",
         "seed_drop_path": ".drop_path",

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from nexus.config import Config, require_multiple
-from nexus.layers import DropPath, Mlp, QuickGELU, as_map, linear_rates
+from nexus.layers import DropPath, Mlp, QuickGELU, as_map, linear_rates, mix_values
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -240,12 +239,9 @@ class ConvolutionalAttention(nn.Module):
             for linear, part in zip((self.q, self.k, self.v), convolved)
         )
         rate = c.attention_dropout if self.training else 0.0
-        scale, weights = c.embed_dim**-0.5, None
-        if return_weights:
-            weights = torch.softmax(query @ key.transpose(-2, -1) * scale, dim=-1)
-            mixed = F.dropout(weights, rate) @ value
-        else:
-            mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=rate, scale=scale)
+        mixed, weights = mix_values(
+            query, key, value, dropout=rate, scale=c.embed_dim**-0.5, return_weights=return_weights
+        )
         return self.dropout(self.proj(mixed.transpose(1, 2).flatten(2))), weights
 
 

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.errors import InputError
-from nexus.layers import DropPath, Mlp, linear_rates, resample_positions
+from nexus.layers import DropPath, Mlp, linear_rates, mix_values, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -290,13 +289,8 @@ class UnitAttention(nn.Module):
         query, key, value = self.qkv(x).chunk(3, dim=-1)
         query = pool(query) if self.pool else query
         shape = query.shape
-        query, key, value = self.heads(query), self.heads(key), self.heads(value)
-        weights = None
-        if return_weights:
-            weights = torch.softmax(query @ key.transpose(-2, -1) * self.head_dim**-0.5, dim=-1)
-            mixed = weights @ value
-        else:
-            mixed = F.scaled_dot_product_attention(query, key, value)
+        parts = self.heads(query), self.heads(key), self.heads(value)
+        mixed, weights = mix_values(*parts, return_weights=return_weights)
         return self.proj(mixed.transpose(1, 2).reshape(shape)), weights
 
     def heads(self, x: Float[Tensor, "b u s s d"]) -> Float[Tensor, "groups heads m head_dim"]:

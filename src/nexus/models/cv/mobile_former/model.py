@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from nexus.config import Config, require_multiple
-from nexus.layers import DropPath, Mlp, conv2d, conv_bn
+from nexus.layers import DropPath, Mlp, conv2d, conv_bn, mix_values
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -283,7 +283,7 @@ class MobileToFormer(nn.Module):
         self, x: Float[Tensor, "b c h w"], tokens: Float[Tensor, "b m d"], return_weights: bool = False
     ) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b heads m positions"] | None]:
         query, key = heads(self.q(tokens), self.num_heads), heads(positions(x), self.num_heads)
-        mixed, weights = attend(query, key, key, return_weights)
+        mixed, weights = mix_values(query, key, key, return_weights=return_weights)
         taken = mixed.transpose(1, 2).flatten(2) * (2 * F.hardsigmoid(self.gate(tokens)))  # (B, M, C)
         return self.norm(tokens + self.drop_path(self.proj(taken))), weights
 
@@ -306,7 +306,7 @@ class Former(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "b m d"]) -> Float[Tensor, "b m d"]:
         query, key = heads(self.q(tokens), self.num_heads), heads(tokens, self.num_heads)
-        mixed, _ = attend(query, key, key)
+        mixed, _ = mix_values(query, key, key)
         tokens = self.norm1(tokens + self.drop_path(self.proj(mixed.transpose(1, 2).flatten(2))))
         return self.norm2(tokens + self.mlp(tokens))  # type: ignore[no-any-return]
 
@@ -326,7 +326,7 @@ class FormerToMobile(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"], tokens: Float[Tensor, "b m d"]) -> Float[Tensor, "b c h w"]:
         key, value = heads(self.k(tokens), self.num_heads), heads(self.v(tokens), self.num_heads)
-        mixed, _ = attend(heads(positions(x), self.num_heads), key, value)
+        mixed, _ = mix_values(heads(positions(x), self.num_heads), key, value)
         return x + self.drop_path(mixed.transpose(2, 3).reshape(x.shape))  # type: ignore[no-any-return]
 
 
@@ -338,14 +338,6 @@ def positions(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b positions c"]:
 def heads(x: Float[Tensor, "b n d"], count: int) -> Float[Tensor, "b heads n e"]:
     """Split the channels, (B, N, D) -> (B, heads, N, D / heads)."""
     return x.unflatten(2, (count, -1)).transpose(1, 2)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, return_weights: bool = False) -> tuple[Tensor, Tensor | None]:
-    """Scaled dot-product attention, (B, heads, N, E), and its weights if asked for."""
-    if not return_weights:
-        return F.scaled_dot_product_attention(query, key, value), None
-    weights = torch.softmax(query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5, dim=-1)
-    return weights @ value, weights
 
 
 # -- Mobile -----------------------------------------------------------------------------------------------------------
