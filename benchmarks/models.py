@@ -42,7 +42,7 @@ NETWORKS = (
     Network("DINOv2-S/14", "dinov2_vits14", "vit_small_patch14_dinov2", "Dinov2", SMALL, "embeddings"),
     Network("DINOv2-B/14", "dinov2_vitb14", "vit_base_patch14_dinov2", "Dinov2", {"image_size": 518}, "embeddings"),
 )
-QUICK = ("EfficientNet-B0", "DINOv2-S/14")
+QUICK = ("EfficientNet-B0", "ResNet-50", "DINOv2-S/14")
 
 OURS, AUTO = "nexus", "nexus, automatic engine"
 JOB = 5_000

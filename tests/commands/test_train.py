@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,16 @@ import pytest
 from PIL import Image
 
 import nexus
-from nexus.errors import ConfigError, InputError
+from nexus.errors import ConfigError, InputError, MissingDependencyError, TrainingError
 
 Command = Callable[..., tuple[int, str, str]]
 Start = Callable[..., "object"]
 
 SHORT = ("--engine", "eager", "--workers", "1", "--set", "precision=fp32", "--set", "checkpoint_minutes=0")
 """Of runs that tests compare: exact numbers, and a checkpoint after every step."""
+
+
+DIVERGING = ("optimizer.name=sgd", "schedule.warmup_epochs=0", "batch_size=4", "clip_grad=null")
 
 
 @pytest.fixture
@@ -114,6 +118,40 @@ def test_settings_come_from_a_file_and_single_ones_win(
     assert code == 0, err
     for said in ("batch_size = 4", "lr = 0.0001", "optimizer.name = sgd", "optimizer.momentum = 0.8"):
         assert said in out
+
+
+def test_the_folder_says_what_was_decided_for_the_user(data: Path, model: str, tmp_path: Path) -> None:
+    nexus.train(str(data), model=model, out=str(tmp_path / "run"), epochs=1, engine="eager", track=["none"])
+    config = json.loads((tmp_path / "run" / "train.json").read_text())["config"]
+    assert config["precision"] in ("fp32", "bf16")
+    assert config["channels_last"] is False
+
+
+def test_a_seed_of_a_file_is_kept_unless_the_flag_names_another(data: Path, model: str, tmp_path: Path) -> None:
+    def seed(**flags: int) -> object:
+        planned = nexus.train(str(data), model=model, config={"seed": 3}, dry_run=True, out=str(tmp_path), **flags)
+        return planned.config["seed"]
+
+    assert (seed(), seed(seed=0)) == (3, 0)
+
+
+def test_what_loggers_were_told_is_delivered_when_a_run_fails(data: Path, model: str, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with pytest.raises(TrainingError, match="loss is"):
+        nexus.train(str(data), model=model, out=str(tmp_path / "run"), lr=1e30, epochs=9, settings=DIVERGING)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert events.Tags()["scalars"]
+
+
+@pytest.mark.parametrize("mode", ["probe", "finetune"])
+def test_a_missing_library_is_told_before_the_work(
+    data: Path, model: str, tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingDependencyError, match=r"nexus-vision\[train\]"):
+        nexus.train(str(data), mode=mode, model=model, out=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_run_in_the_folder_is_refused(data: Path, model: str, tmp_path: Path) -> None:

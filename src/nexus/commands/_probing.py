@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nexus.commands._predictor import open_predictor
 from nexus.commands._training import describe_data, model_name
-from nexus.errors import ImageError
+from nexus.errors import ImageError, require
 from nexus.results import DryRun, TrainResult
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class ProbeRequest:
         from nexus.training.run_folder import RunFolder
 
         began, progress = time.monotonic(), self.options["progress"]
+        require("matplotlib", "train")  # before the work, not after it
         config, predictor = self.config(), open_predictor(self.options)
         folder = RunFolder.open(self.out, self.described(config, predictor))
         cache = FeatureCache(predictor)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nexus.objectives import Objective
     from nexus.training.config import TrainConfig
     from nexus.training.run_folder import RunFolder
-    from nexus.training.trainer import Trainer
+    from nexus.training.trainer import State, Trainer
 
 __all__ = ["TrainingRequest", "default_folder", "describe_data", "model_name", "read_data", "with_unlabelled"]
 
@@ -72,14 +72,14 @@ class TrainingRequest:
         require("matplotlib", "train")  # before the work, not after it
         with launch.process_group(resolve_device(self.options["device"])) as device:
             folder, first = RunFolder(self.out), launch.is_main()
-            if first:
-                folder = RunFolder.open(self.out, self.described())
-            launch.barrier()
             trainer = self.trainer(folder, device)
+            if first:
+                RunFolder.open(self.out, self.described(trainer.config))
+            launch.barrier()
             warnings = self.warn(trainer.model, aloud=first)
             if first:
-                trainer.loggers = build_loggers(self.track, folder.path, self.config.to_dict())
-            state = trainer.fit()
+                trainer.loggers = build_loggers(self.track, folder.path, trainer.config.to_dict())
+            state = fit(trainer)
         known: dict[str, Any] = {"mode": self.mode, "model": self.base, "best_epoch": state.best_epoch}
         known |= {"warnings": tuple(warnings), "seconds": time.monotonic() - began}
         if not first:
@@ -98,7 +98,7 @@ class TrainingRequest:
         return DryRun(
             mode=self.mode,
             model=self.base,
-            config=self.config.to_dict(),
+            config=trainer.config.to_dict(),
             classes=self.splits.train.classes,
             images=len(self.splits.train),
             validated=len(self.splits.val or ()),
@@ -182,15 +182,25 @@ class TrainingRequest:
                 progress(ProgressEvent(stage="train", done=0, note=f"warning: {warning}"))
         return found
 
-    def described(self) -> dict[str, Any]:
+    def described(self, config: TrainConfig) -> dict[str, Any]:
         """What decides the numbers of the run, as its folder keeps it."""
         return {
             "mode": self.mode,
             "model": self.base,
             "size": self.options["size"],
-            "config": self.config.to_dict(),
+            "config": config.to_dict(),
             "data": describe_data(self.splits),
         }
+
+
+def fit(trainer: Trainer) -> State:
+    """Train; where that fails, what the loggers were told is delivered all the same."""
+    try:
+        return trainer.fit()
+    except BaseException:
+        for logger in trainer.loggers:
+            logger.close()
+        raise
 
 
 def read_data(source: Any, val: str | float | None, seed: int, progress: Progress | None) -> Splits:

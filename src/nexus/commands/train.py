@@ -32,7 +32,7 @@ def train(
     unlabelled: str | None = None,
     epochs: int | None = None,
     lr: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     config: Any = None,
     settings: Sequence[str] | None = None,
     shots: str | Sequence[int] | None = None,
@@ -58,7 +58,7 @@ def train(
         unlabelled: further pictures, whose labels a teacher guesses (``--set teacher=RUN``).
         epochs: times that every picture is seen.
         lr: highest learning rate.
-        seed: of everything that is random.
+        seed: of everything that is random; 0 by default.
         config: settings in a .toml or .json file, or in Python a mapping; see `nexus.training.TrainConfig`.
         settings: single settings, ``optimizer.name=lamb``, ``mix.mixup=0.8``, ``lora.rank=8``, over those of `config`.
         shots: with ``probe``, also say how good so many pictures a class would be, e.g. ``1,5,10``.
@@ -109,14 +109,14 @@ def _values(
     settings: Sequence[str] | None,
     epochs: int | None,
     lr: float | None,
-    seed: int,
+    seed: int | None,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What the user said, as nested settings: the file, over it single settings, over those the flags."""
     values = dict(config) if isinstance(config, Mapping) else _read(config) if config is not None else {}
     for setting in settings or ():
         _put(values, setting)
-    flags = {"epochs": epochs, "lr": lr, "batch_size": options["batch_size"], "seed": seed or None}
+    flags = {"epochs": epochs, "lr": lr, "batch_size": options["batch_size"], "seed": seed}
     return {**values, **{name: value for name, value in flags.items() if value is not None}}
 
 

@@ -95,6 +95,7 @@ class Trainer:
         loggers: told of every record, too; see `nexus.training.loggers`.
 
     Attributes:
+        config: as given, with what it leaves to the model and the device decided.
         state: where the run is.
         average: the averaged weights, where the config wants them.
     """
@@ -115,10 +116,11 @@ class Trainer:
         progress: Progress | None = None,
         loggers: Sequence[Any] = (),
     ) -> None:
-        self.model, self.objective, self.config, self.folder = model, objective, config, folder
-        self.device, self.strict, self.progress, self.loggers = device, strict, progress, loggers
         self.precision = Precision(config.precision, device)
         self.channels_last = prefers_channels_last(model) if config.channels_last is None else config.channels_last
+        config = config.replace(precision=self.precision.name, channels_last=self.channels_last)
+        self.model, self.objective, self.config, self.folder = model, objective, config, folder
+        self.device, self.strict, self.progress, self.loggers = device, strict, progress, loggers
         self.loader = self._loader(train, workers)
         self.validation = self._validation(val, workers) if val is not None else None
         model.gradient_checkpointing = config.gradient_checkpointing
