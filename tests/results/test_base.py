@@ -7,7 +7,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.results import Skipped, aligned, printable
+from nexus.results import Skipped
 
 
 @given(st.binary(min_size=1).filter(lambda raw: b"\0" not in raw))
@@ -16,14 +16,5 @@ def test_any_file_name_survives_json(raw: bytes) -> None:
     assert (base64.b64decode(said["base64"]) if isinstance(said, dict) else said.encode()) == raw
 
 
-def test_names_for_people_stay_on_one_line() -> None:
-    assert printable("a\nb\udce9.jpg") == "a\\nb\\xe9.jpg"
-    assert printable("Übergröße 猫.jpg") == "Übergröße 猫.jpg"
-
-
 def test_html_is_escaped() -> None:
     assert "<script>" not in Skipped(source="<script>", reason="&")._repr_html_()
-
-
-def test_columns_are_aligned() -> None:
-    assert aligned([("a", "b"), ("long", "c")]) == ["a     b", "long  c"]
