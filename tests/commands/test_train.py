@@ -186,6 +186,30 @@ def test_mistakes_are_named(data: Path, model: str, options: dict[str, object], 
         nexus.train(str(data), out=str(tmp_path / "run"), **start, **options)
 
 
+def test_a_table_of_other_columns_and_a_choice_of_classes(
+    command: Command, data: Path, model: str, tmp_path: Path
+) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(data.glob("*/*/*.png"))]
+    rows += [f"{data / 'train' / 'red' / '1.png'},other"] * 2
+    table = tmp_path / "herbarium.csv"
+    table.write_text("\n".join(["photo,species", *rows]))
+    columns = ("--image", "photo", "--label", "species")
+    line = ("train", table, "--mode", "probe", "--model", model, "--out", tmp_path / "run", "--json")
+    code, _, err = command(*line)
+    assert code != 0
+    assert "it has 'photo', 'species': say image=" in err
+    code, out, err = command(*line, *columns, "--classes", "red,blue")
+    assert code == 0, err
+    assert json.loads(out)["classes"] == ["red", "blue"]
+    code, out, err = command("evaluate", tmp_path / "run", table, *columns, "--json")
+    assert code != 0
+    assert "other" in err
+    table.write_text("\n".join(["photo,species", *rows[:-2]]))
+    code, out, err = command("evaluate", tmp_path / "run", table, *columns, "--json")
+    assert code == 0, err
+    assert json.loads(out)["count"] == 18
+
+
 def test_a_class_that_is_only_validated_is_refused(data: Path, model: str, tmp_path: Path) -> None:
     (data / "val" / "green").mkdir()
     (data / "val" / "red" / "1.png").rename(data / "val" / "green" / "1.png")

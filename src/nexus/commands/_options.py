@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from nexus.results import Progress
 
-__all__ = ["DEFAULT_MODEL", "DEFAULT_TEXT_MODEL", "EngineOptions", "RunOptions"]
+__all__ = ["DEFAULT_MODEL", "DEFAULT_TEXT_MODEL", "EngineOptions", "RunOptions", "TableOptions"]
 
 DEFAULT_MODEL = "dinov2_vits14"
 
@@ -65,3 +65,14 @@ class EngineOptions(TypedDict, total=False):
 
 class RunOptions(ModelOption, EngineOptions, total=False):
     """How the model is run. Keyword arguments of every verb that takes pictures."""
+
+
+class TableOptions(TypedDict, total=False):
+    """How labelled pictures are found in a table. Keyword arguments of every verb that takes such."""
+
+    image: Annotated[
+        str | None, Field(default=None, description="Column of the pictures in a table; by default the usual names.")
+    ]
+    label: Annotated[
+        str | None, Field(default=None, description="Column of the labels in a table; by default the usual names.")
+    ]

@@ -203,7 +203,7 @@ def fit(trainer: Trainer) -> State:
         raise
 
 
-def read_data(source: Any, val: str | float | None, seed: int, progress: Progress | None) -> Splits:
+def read_data(source: Any, val: str | float | None, seed: int, progress: Progress | None, **choices: Any) -> Splits:
     """Find the pictures to learn from and to measure on.
 
     Args:
@@ -211,6 +211,7 @@ def read_data(source: Any, val: str | float | None, seed: int, progress: Progres
         val: pictures to measure on, or a share of the source; None: the source's own, else a tenth of each class.
         seed: of what is held out.
         progress: told of what is odd about the data.
+        choices: `test`, `classes`, `image` and `label` of `nexus.datasets.read_splits`.
 
     Raises:
         InputError: the data cannot be trained on.
@@ -222,7 +223,7 @@ def read_data(source: Any, val: str | float | None, seed: int, progress: Progres
     if isinstance(val, str):
         with contextlib.suppress(ValueError):
             val = float(val)
-    splits = read_splits(source, val=val, seed=seed)
+    splits = read_splits(source, val=val, seed=seed, **choices)
     if splits.val is None and val is None:
         train, held = hold_out(splits.train, HELD_OUT, seed)
         splits = replace(splits, train=train, val=held)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from typing_extensions import Unpack
 
 from nexus._files import write_file
-from nexus.commands._options import EngineOptions
+from nexus.commands._options import EngineOptions, TableOptions
 from nexus.commands._predictor import Skips, open_predictor
 from nexus.commands._verb import verb
 from nexus.errors import ConfigError, require
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from nexus.datasets import LabelledImages
 
 __all__ = ["evaluate", "write_report"]
+
+
+class EvaluateOptions(EngineOptions, TableOptions, total=False):
+    """How the model is run, and how the labels are read."""
 
 
 @verb
@@ -36,7 +40,7 @@ def evaluate(
     temperature: bool = False,
     among_data: bool = False,
     out: str | None = None,
-    **options: Unpack[EngineOptions],
+    **options: Unpack[EvaluateOptions],
 ) -> EvaluateResult:
     """Say how good a model is on labelled pictures, and where it fails.
 
@@ -72,7 +76,8 @@ def evaluate(
     if sizes and options["size"]:
         raise ConfigError(f"size = {options['size']}: say it in sizes, too")
     skips = Skips(options["strict"])
-    scored, others = _read(data, split, train, protocol, skips)
+    columns = {"image": options.pop("image"), "label": options.pop("label"), "on_skip": skips}
+    scored, others = _read(data, split, train, protocol, columns)
     predictor = open_predictor({**options, "model": model})
     if protocol == "head":
         from nexus.evaluation import evaluate_classifier
@@ -95,18 +100,20 @@ def _refuse(protocol: str, asked: Mapping[str, Any]) -> None:
             raise ConfigError(f"{name} = {value}: the protocol {protocol} has no such option; leave it out")
 
 
-def _read(data: Any, split: str | None, train: Any, protocol: str, skips: Skips) -> tuple[LabelledImages, Any]:
+def _read(
+    data: Any, split: str | None, train: Any, protocol: str, columns: Mapping[str, Any]
+) -> tuple[LabelledImages, Any]:
     """What is scored, and what is learned from."""
     from nexus.datasets.reading import open_parts, read_labelled
 
-    parts = open_parts(data, on_skip=skips)
+    parts = open_parts(data, **columns)
     chosen = split or next((name for name in ("val", "test") if name in parts), None)
-    scored = read_labelled(data, split=chosen, on_skip=skips)
+    scored = read_labelled(data, split=chosen, **columns)
     if protocol == "head":
         return scored, None
     if train is not None:
-        own = open_parts(train, on_skip=skips)
-        return scored, read_labelled(train, split="train" if "train" in own else None, on_skip=skips)
+        own = open_parts(train, **columns)
+        return scored, read_labelled(train, split="train" if "train" in own else None, **columns)
     if chosen in (None, "train") or "train" not in parts:
         raise ConfigError(f"train: the protocol {protocol} learns from other pictures than it scores; say which")
     return scored, parts["train"]()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Unpack
 
-from nexus.commands._options import RunOptions
+from nexus.commands._options import RunOptions, TableOptions
 from nexus.commands._verb import verb
 from nexus.errors import ConfigError
 from nexus.results import DryRun, TrainResult
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
+class TrainOptions(RunOptions, TableOptions, total=False):
+    """How the model is run, and how the labels are read."""
+
+
 @verb
 def train(
     source: Any,
@@ -29,6 +33,7 @@ def train(
     mode: Literal["probe", "finetune", "scratch"] = "finetune",
     out: str | None = None,
     val: str | float | None = None,
+    classes: str | Sequence[str] | None = None,
     unlabelled: str | None = None,
     epochs: int | None = None,
     lr: float | None = None,
@@ -40,7 +45,7 @@ def train(
     track: Sequence[str] | None = None,
     dry_run: bool = False,
     push_to_hub: str | None = None,
-    **options: Unpack[RunOptions],
+    **options: Unpack[TrainOptions],
 ) -> TrainResult | DryRun:
     """Train a model on your own labelled pictures.
 
@@ -55,6 +60,7 @@ def train(
         out: folder of the run; by default runs/MODEL-MODE.
         val: pictures to measure on: a folder or file, or a share of the source, e.g. 0.1; by default those that the
             source has, else a tenth of each class.
+        classes: learn these only, in this order, e.g. ``cat,dog``; pictures of others are left out.
         unlabelled: further pictures, whose labels a teacher guesses (``--set teacher=RUN``).
         epochs: times that every picture is seen.
         lr: highest learning rate.
@@ -78,7 +84,9 @@ def train(
     from nexus.commands._training import TrainingRequest, default_folder, read_data, with_unlabelled
 
     values = _values(config, settings, epochs, lr, seed, options)
-    splits = read_data(source, val, values.get("seed", 0), options["progress"])
+    chosen = classes.split(",") if isinstance(classes, str) else classes
+    columns = {"image": options.pop("image"), "label": options.pop("label")}
+    splits = read_data(source, val, values.get("seed", 0), options["progress"], classes=chosen, **columns)
     folder = default_folder(out, options["model"], mode)
     if unlabelled is not None:
         splits = with_unlabelled(splits, unlabelled, mode)

@@ -111,7 +111,7 @@ def _labelled(
 def _columns(file: Path, first: Row, on_skip: OnSkip, image: str | None, label: str | None) -> Columns:
     path = pick_column(str(file), first, "the file names", PATHS, image)
     if path is None:
-        raise InputError(f"{file} has no column {_either(PATHS)}; it has {_listed(first)}")
+        raise InputError(f"{file} has no column {_either(PATHS)}; it has {_listed(first)}: say image=")
     split = next((name for name in first if name.lower() == "split"), None)
     named = pick_column(str(file), first, "the labels", LABELS, label)
     if named is not None:
@@ -120,7 +120,8 @@ def _columns(file: Path, first: Row, on_skip: OnSkip, image: str | None, label: 
     classes = tuple(name for name in others if _is_flag(first[name]))
     if not classes:
         raise InputError(
-            f"{file} has no column {_either(LABELS)}, nor columns of 0 and 1 for the classes; it has {_listed(first)}"
+            f"{file} has no column {_either(LABELS)}, nor columns of 0 and 1 for the classes; it has "
+            f"{_listed(first)}: say label="
         )
     for name in others:
         if name not in classes:
