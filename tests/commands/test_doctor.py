@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,13 +41,16 @@ def test_what_is_missing_comes_with_the_line_that_installs_it() -> None:
     assert "an unrelated distribution called 'nexus' 0.3" in done.stdout
 
 
-def test_every_extra_that_it_names_exists() -> None:
-    import tomllib
-
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    for extra, needs in EXTRAS.items():
-        listed = " ".join(project["optional-dependencies"][extra])
-        assert all(distribution in listed for distribution, _ in needs)
+def test_extras_are_the_same_in_the_project_the_documentation_and_here() -> None:
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    installed = {extra: {re.split(r"[<>=]", one)[0] for one in needs} for extra, needs in project.items()}
+    for_users = installed.keys() - {"docs", "dev"}
+    table = (root / "docs" / "how-to" / "install.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == for_users
+    assert {extra: set(needs) for extra, (needs, _) in EXTRAS.items()} == {
+        extra: installed[extra] for extra in for_users - {"all"}
+    }
 
 
 def test_settings_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,14 +14,20 @@ from nexus.results import Check, DoctorResult
 __all__ = ["doctor"]
 
 EXTRAS = {
-    "mirror": (("onnx", "weights kept as ONNX inside packages"),),
-    "onnx": (("onnxruntime", "the engine onnxruntime"), ("onnxscript", "the engine onnxruntime")),
-    "openvino": (("openvino", "the engine openvino"),),
-    "heic": (("pi-heif", "HEIC pictures"),),
-    "cluster": (("scikit-learn", "clusters by density"),),
-    "parquet": (("pyarrow", "tables of features as Parquet"),),
+    "mirror": (("onnx",), "weights that packages keep as ONNX"),
+    "openvino": (("openvino",), "the engine openvino"),
+    "onnx": (("onnx", "onnxruntime", "onnxscript"), "the engine onnxruntime"),
+    "train": (("matplotlib", "scikit-learn", "tensorboard"), "train, the pictures and scores of evaluate and anomaly"),
+    "datasets": (("datasets",), "datasets of the Hugging Face hub"),
+    "text": (("tokenizers",), "search and labels by words"),
+    "heic": (("pi-heif",), "HEIC pictures"),
+    "cluster": (("scikit-learn",), "groups by density"),
+    "parquet": (("pyarrow",), "features as Parquet"),
+    "mlflow": (("mlflow",), "train --track mlflow"),
+    "wandb": (("wandb",), "train --track wandb"),
+    "deepspeed": (("deepspeed", "ninja"), "ZeRO in training loops of your own"),
 }
-"""Extra -> (distribution, what it is for)."""
+"""Extra -> the distributions that it installs, and what they are for."""
 
 
 @verb
@@ -86,15 +92,16 @@ def _auto() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    for extra, needs in EXTRAS.items():
-        for distribution, purpose in needs:
-            version = _version(distribution)
-            yield Check(
-                name=distribution,
-                ok=version is not None,
-                detail=version or f"not installed; needed for {purpose}",
-                remedy=None if version else f'pip install "nexus-vision[{extra}]"',
-            )
+    for extra, (distributions, purpose) in EXTRAS.items():
+        versions = {name: _version(name) for name in distributions}
+        lacking = [name for name, version in versions.items() if version is None]
+        there = ", ".join(f"{name} {version}" for name, version in versions.items())
+        yield Check(
+            name=f"extra {extra}",
+            ok=not lacking,
+            detail=f"not installed: {', '.join(lacking)}; needed for {purpose}" if lacking else there,
+            remedy=f'pip install "nexus-vision[{extra}]"' if lacking else None,
+        )
 
 
 def _weights() -> Iterator[Check]:
