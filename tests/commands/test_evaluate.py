@@ -63,7 +63,7 @@ def test_a_report_is_written(classifier: str, data: Path, tmp_path: Path, comman
     out = tmp_path / "report"
     code, said, error = command("evaluate", classifier, data / "val", "--flip", *SIZES, "-o", out)
     assert code == 0, error
-    assert said.startswith("DINOv2 (head) on ")
+    assert said.startswith("run (head) on ")
     for part in ("top-1", "calibration: ECE", "WORST CLASSES", "worst mistakes:", f"wrote {out / 'report.json'}"):
         assert part in said
     names = ["confusion.png", "mistakes.png", "reliability.png", "report.json"]
@@ -90,7 +90,7 @@ def test_a_report_is_written(classifier: str, data: Path, tmp_path: Path, comman
 def test_a_protocol_needs_no_head(model: str, data: Path, protocol: str, command: Command) -> None:
     code, said, error = command("evaluate", model, data, "--protocol", protocol)
     assert code == 0, error
-    assert f"DINOv2 ({protocol}) on {data / 'val'}: 3 pictures" in said
+    assert f"{Path(model).name} ({protocol}) on {data / 'val'}: 3 pictures" in said
     assert "SETTING" in said
 
 

@@ -60,6 +60,8 @@ def test_a_trained_model_works_in_every_other_verb(
     assert result["classes"] == ["blue", "red"]
     assert (result["images"], result["evaluation"]["count"]) == (12, 6)
     assert result["evaluation"]["top1"] == 1.0
+    assert result["evaluation"]["model"] == run.name
+    assert f"classes ({data.name})" in (run / "README.md").read_text()
     written = {path.name for path in run.iterdir()}
     assert written >= {"config.json", "model.safetensors", "train.json", "metrics.jsonl", "README.md", "report.json"}
     assert written >= {"confusion.png", "reliability.png"} | ({"curves.png"} if mode == "finetune" else set())

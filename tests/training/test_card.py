@@ -40,6 +40,7 @@ def test_the_hub_reads_the_front_matter() -> None:
     )
     assert {"nexus", "dinov2", "finetune"} <= set(data.tags)
     assert data.metrics == ["accuracy", "loss", "expected_calibration_error"]
+    assert ModelCard(model_card(replace(FACTS, data="flowers/train"))).data.eval_results[0].dataset_name == "flowers"
     assert data.datasets is None  # a folder is no data set of the hub
     first = data.eval_results[0]
     assert (first.dataset_name, first.metric_type, first.metric_name) == ("flowers", "accuracy", "top-1 accuracy")
@@ -47,7 +48,7 @@ def test_the_hub_reads_the_front_matter() -> None:
 
 
 def test_a_data_set_of_the_hub_is_linked() -> None:
-    data = ModelCard(model_card(replace(FACTS, data="hf:owner/flowers"))).data
+    data = ModelCard(model_card(replace(FACTS, data="hf:owner/flowers (train)"))).data
     assert data.datasets == ["owner/flowers"]
     assert data.eval_results[0].dataset_type == "owner/flowers"
 
@@ -55,7 +56,7 @@ def test_a_data_set_of_the_hub_is_linked() -> None:
 def test_the_card_says_what_was_found() -> None:
     card = model_card(FACTS)
     for said in (
-        "`dinov2_vits14`, fine-tuned on 1,247 pictures of 3 classes",
+        "`dinov2_vits14`, fine-tuned on 1,247 pictures of 3 classes (flowers)",
         "nexus classify photos/ --model flowers",
         "| top-1 accuracy | 90.0% |",
         "| loss | 0.250 |",
@@ -98,7 +99,7 @@ def test_what_is_restricted_is_said() -> None:
     card = model_card(replace(FACTS, base="convnextv2_atto", mode="probe"))
     assert ModelCard(card).data.license == "cc-by-nc-4.0"
     assert "under CC-BY-NC-4.0 (no commercial use)" in card
-    assert "whose own weights were not changed" in card
+    assert "itself was not changed" in card
     own = ModelCard(model_card(replace(FACTS, base="mobilevit_s"))).data
     assert (own.license, own.license_name) == ("other", "LicenseRef-Apple-Sample-Code")
     unknown = model_card(replace(FACTS, base="SomebodysModel"))

@@ -48,6 +48,14 @@ def test_sources_of_every_kind_are_drawn(tmp_path: Path) -> None:
     assert red_pixels(sheet) > 4 * 120**2
 
 
+def test_the_legend_is_not_cut_off() -> None:
+    from nexus.visualization._canvas import font
+
+    sheet = worst_mistakes([mistake(1.0)])
+    width = sheet.to_image().width  # the narrowest sheet that there is
+    assert font(14).getlength(sheet.note) < width - 2 * 28
+
+
 def test_pictures_of_a_few_pixels_are_enlarged() -> None:
     assert red_pixels(worst_mistakes([mistake(1.0)])) > 150**2
 

@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 from nexus._files import write_file
 from nexus.commands._options import EngineOptions, TableOptions
 from nexus.commands._predictor import Skips, open_predictor
+from nexus.commands._training import model_name
 from nexus.commands._verb import verb
 from nexus.errors import ConfigError, require
 from nexus.results import EvaluateResult
@@ -90,7 +91,7 @@ def evaluate(
         result = score(predictor, scored, others, progress=options["progress"])
         for one in result.skipped:
             skips(one)
-    result = result.model_copy(update={"skipped": tuple(skips)})
+    result = result.model_copy(update={"model": model_name(model), "skipped": tuple(skips)})
     return result if out is None else write_report(result, scored, Path(out))
 
 
@@ -140,11 +141,13 @@ def write_report(result: EvaluateResult, data: LabelledImages, folder: Path) -> 
 
 
 def _drawings(result: EvaluateResult, data: LabelledImages) -> dict[str, Image.Image]:
+    from nexus.datasets.readers.parts import dataset_name
     from nexus.visualization.confusion import draw_confusion
     from nexus.visualization.mistakes import Mistake, worst_mistakes
     from nexus.visualization.reliability import draw_reliability
 
-    title = f"{result.model} ({result.protocol}) on {Path(result.data).name}"
+    how = "" if result.protocol == "head" else f" ({result.protocol})"
+    title = f"{result.model}{how} on {dataset_name(result.data)}"
     drawn = {}
     if result.confusion is not None:
         names = [one.name for one in result.classes]

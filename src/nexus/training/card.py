@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nexus import registry
+from nexus.datasets.readers.parts import dataset_name
 from nexus.hub.licenses import restriction
 from nexus.results import printable
 from nexus.training.loggers import flat
@@ -59,7 +60,7 @@ class RunFacts:
         name: of the run.
         mode: how it was trained.
         base: name of the variant that it began with; the architecture alone where `mode` is ``"scratch"``.
-        data: what the pictures are called; of a path only the last part is told.
+        data: what the pictures are called; of a path only the last part is told, see `dataset_name`.
         classes: K names, in the order of the logits.
         counts: (K,) training pictures of each.
         validated: pictures that were measured on.
@@ -107,7 +108,7 @@ def model_card(run: RunFacts) -> str:
 def _front_matter(run: RunFacts) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
-    data = _without_folders(run.data)
+    data = printable(dataset_name(run.data))
     dataset = data.removeprefix("hf:") if data.startswith("hf:") else None
     results = [
         EvalResult(
@@ -179,14 +180,13 @@ def _family(run: RunFacts) -> registry.Family | None:
 
 def _summary(run: RunFacts) -> str:
     base = f"`{_without_folders(run.base)}`"
+    pictures = f"{sum(run.counts):,} pictures of {len(run.classes)} classes ({_cell(dataset_name(run.data))})"
     how = {
-        "probe": f"a classifier on the features of {base}, whose own weights were not changed",
-        "finetune": f"{base}, fine-tuned",
-        "scratch": f"an image classifier of the architecture of {base}, trained from random weights",
+        "probe": f"a classifier on the features of {base}, trained on {pictures}; {base} itself was not changed",
+        "finetune": f"{base}, fine-tuned on {pictures}",
+        "scratch": f"an image classifier of the architecture of {base}, trained from random weights on {pictures}",
     }[run.mode]
-    data = _cell(_without_folders(run.data))
-    said = f"This is {how} on {sum(run.counts):,} pictures of {len(run.classes)} classes ({data})."
-    return f"{said} It was trained with nexus."
+    return f"This is {how}. It was trained with nexus."
 
 
 def _use(run: RunFacts) -> list[str]:

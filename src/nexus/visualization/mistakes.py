@@ -50,12 +50,10 @@ def worst_mistakes(mistakes: Iterable[Mistake], *, title: str = "Worst mistakes"
     """
     wrong = sorted((one for one in mistakes if one.true != one.predicted), key=attrgetter("loss"), reverse=True)
     row = Row(
-        f"{len(wrong):,} mistaken, highest loss first",
-        [_tile(one) for one in wrong[:most]],
-        "In the corner what was predicted, and how surely; below what is true.",
-        more=len(wrong[most:]),
+        f"{len(wrong):,} mistaken, highest loss first", [_tile(one) for one in wrong[:most]], more=len(wrong[most:])
     )
-    return ContactSheet([row], title=title, max_tiles=most)
+    legend = "In the corner what was predicted, and how surely; below what is true."
+    return ContactSheet([row], title=title, note=legend, max_tiles=most)
 
 
 def _tile(mistake: Mistake) -> Tile:

@@ -6,13 +6,13 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from nexus._files import write_file
 from nexus.datasets.labelled import LabelledImages
 from nexus.hub import cache_dir
 
-__all__ = ["WORDS", "Parts", "derived", "split_of"]
+__all__ = ["WORDS", "Parts", "dataset_name", "derived", "split_of"]
 
 Parts = dict[str, Callable[[], LabelledImages]]
 """``"train"``, ``"val"``, ``"test"`` -> what reads that part. A dataset that is not divided is ``"train"``."""
@@ -24,11 +24,28 @@ WORDS = {
 }
 """What the parts are called in names of folders and files, as Hugging Face's ``datasets`` has it, -> part."""
 
+_WORDS = "|".join(WORDS)
+_ONLY_A_PART = re.compile(rf"(?:{_WORDS})|(?:{_WORDS}|t10k)(?:[-._\d].*)?\.\w+")  # a folder; a file, MNIST's too
+
 
 def split_of(name: str) -> str | None:
     """Return the part that a name speaks of: ``train-00000-of-00002.parquet`` of ``"train"``; None: of none."""
     words = (WORDS.get(word) for word in re.split(r"[-._\s\d]+", name.lower()))
     return next((split for split in words if split), None)
+
+
+def dataset_name(origin: str) -> str:
+    """Return what to call a dataset in a heading, which names no folder above it.
+
+    Of a path it is the last name, but of a folder or a file that is only a part (``zoo/train``, ``zoo/train.csv``) the
+    name above. A dataset of the hub keeps its own (``hf:owner/name``).
+    """
+    whole = re.sub(rf" \((?:{_WORDS})\)$", "", origin)
+    if whole.startswith("hf:"):
+        return whole
+    windows = PureWindowsPath(whole)
+    path = windows if windows.drive else Path(os.path.abspath(os.path.expanduser(whole)))
+    return (path.parent.name if _ONLY_A_PART.fullmatch(path.name.lower()) else "") or path.name or whole
 
 
 def derived(file: Path, kind: str, make: Callable[[], bytes], *, asked: str = "") -> Path:
