@@ -77,7 +77,7 @@ def test_a_pipe_gets_what_to_watch_at_the_end_of_the_line(
     with progress.shown() as show:
         show(training(0))
         show(training(100))
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"s left {WATCHED}")
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"6 min left {WATCHED}")
 
 
 def test_the_rate_is_that_of_this_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_the_rate_is_that_of_this_run(capsys: pytest.CaptureFixture[str], monkey
             show(training(done, values={}))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "train: 600/1000 images 5.0 images/s 80 s left"
-    assert lines[-1] == "train: 40/1000 images 2.0 images/s 480 s left"
+    assert lines[-1] == "train: 40/1000 images 2.0 images/s 8 min left"
 
 
 def test_a_bar_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:

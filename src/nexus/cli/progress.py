@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from nexus.results import Progress, ProgressEvent
+from nexus.results.text import duration
 
 __all__ = ["shown"]
 
@@ -140,4 +141,4 @@ def _left(event: ProgressEvent, start: _Start) -> str:
     if not done or not event.total:
         return ""
     seconds = (time.monotonic() - start.time) / done * (event.total - event.done)
-    return f"{seconds:.0f} s left"
+    return f"{duration(seconds)} left"

@@ -1,11 +1,11 @@
-"""How results are written for people: file names, columns, numbers."""
+"""How results are written for people: file names, columns, numbers, times."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Container, Iterable, Iterator, Sequence
 
-__all__ = ["aligned", "cut", "indented", "printable", "probability", "scaled", "three_digits", "wrapped"]
+__all__ = ["aligned", "cut", "duration", "indented", "printable", "probability", "scaled", "three_digits", "wrapped"]
 
 
 def printable(name: str) -> str:
@@ -34,6 +34,16 @@ def scaled(count: int) -> str:
 def three_digits(value: float) -> str:
     """Return a number with three digits, at most two of them after the point: 299, 55.5, 4.09, 0.39."""
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that fits, to two digits or to the point: 0.31 s, 80 s, 2.5 min, 48 min, 2.1 h."""
+    value, unit = seconds, "s"
+    if seconds >= 2 * 3600:
+        value, unit = seconds / 3600, "h"
+    elif seconds >= 2 * 60:
+        value, unit = seconds / 60, "min"
+    return f"{value:.2g} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
 def wrapped(texts: Iterable[str], first: str = "", further: str = "") -> Iterator[str]:

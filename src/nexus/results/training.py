@@ -6,7 +6,7 @@ from typing import Any
 
 from nexus.results.base import Name, Result, Skipped
 from nexus.results.evaluation import EvaluateResult
-from nexus.results.text import printable, scaled
+from nexus.results.text import duration, printable, scaled
 
 __all__ = ["DryRun", "TrainResult"]
 
@@ -56,11 +56,11 @@ class DryRun(Result):
         ]
 
     def _time(self) -> str:
-        minutes, epochs = self.seconds_per_epoch / 60, self.config["epochs"]
+        once, epochs = duration(self.seconds_per_epoch), self.config["epochs"]
         if not self.steps_per_epoch:
-            return f"time: {minutes:.1f} min for the features of all pictures, of those that are not known yet"
-        hours = epochs * minutes / 60
-        return f"time: {minutes:.1f} min an epoch of {self.steps_per_epoch} steps, {hours:.1f} h for {epochs}"
+            return f"time: {once} for the features of all pictures, of those that are not known yet"
+        in_all = duration(epochs * self.seconds_per_epoch)
+        return f"time: {once} an epoch of {self.steps_per_epoch} steps, {in_all} for {epochs}"
 
 
 def _settings(config: dict[str, Any], prefix: str = "") -> list[str]:
@@ -112,7 +112,7 @@ class TrainResult(Result):
         folder = printable(self.folder)
         return [
             f"{self.mode} of {self.model}: {len(self.classes)} classes, {self.images:,} pictures, "
-            f"{self.seconds / 60:.1f} min",
+            f"{duration(self.seconds)}",
             *self._measured(),
             *self.few_shot,
             f"wrote {folder}: {', '.join(self.files)}",
