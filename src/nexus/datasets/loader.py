@@ -13,14 +13,14 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice, pairwise
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nexus._closing import Closing
 from nexus._seeds import generator, sample_seeds
 from nexus.datasets.labelled import LabelledImages
 from nexus.errors import ConfigError, InputError
@@ -69,7 +69,7 @@ class _Draw(NamedTuple):
     size: int | None
 
 
-class TrainLoader:
+class TrainLoader(Closing):
     """Batches of labelled pictures, decoded and augmented ahead of the training step.
 
     Every epoch is a permutation of the dataset, and every sample comes exactly once in it, whatever the number of
@@ -138,14 +138,6 @@ class TrainLoader:
         self._pinned = torch.cuda.is_available()
         self._targets = torch.from_numpy(data.targets.astype(np.float32) if data.multi_label else data.targets)
         self._closer = weakref.finalize(self, self._decoder.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the decoding processes. The loader may be used again, and then starts new ones."""

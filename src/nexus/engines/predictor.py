@@ -14,14 +14,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nexus import registry
+from nexus._closing import Closing
 from nexus._system import usable_cores
 from nexus.assets import load_counts
 from nexus.engines.auto import Choice, Runner, Selector
@@ -73,7 +73,7 @@ SKIPPED_AT_ONCE = 256
 """A stretch of bad images ends here, so that a folder full of them does not wait for a good one."""
 
 
-class Predictor:
+class Predictor(Closing):
     """A loaded model and everything between it and a picture.
 
     Args:
@@ -127,14 +127,6 @@ class Predictor:
         self.workers = workers or default_workers(self._runner.device)
         self._idle: list[Decoder] = []  # decoders without a stream; their processes wait for the next one
         self._closer = weakref.finalize(self, _close, self._idle)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the decoding processes. The predictor may be used again, and then starts new ones."""

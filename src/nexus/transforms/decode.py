@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import nexus
+from nexus._closing import Closing
 from nexus._system import usable_cores
 from nexus.errors import ConfigError, ImageError, NexusError
 from nexus.transforms._frames import read_frame, write_frame
@@ -91,7 +91,7 @@ class Decoded:
     size: tuple[int, int] | None = None
 
 
-class Decoder:
+class Decoder(Closing):
     """A pool of processes that turn pictures into a model's input.
 
     Use it as a context manager. Processes start when the first file arrives and stay for the next `stream`. Items that
@@ -127,14 +127,6 @@ class Decoder:
         height, width = spec.size
         self.look_ahead = look_ahead or max(2 * self.workers, min(LOOK_AHEAD, LOOK_AHEAD_BYTES // (3 * height * width)))
         self._pool: _Pool | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Kill the processes and drop what is under way. The decoder may be used again."""
