@@ -93,6 +93,17 @@ def test_the_nearest_centroid_is_the_mean_direction_of_a_class() -> None:
         np.testing.assert_allclose(row, powers / powers.sum(), rtol=1e-4)
 
 
+def test_one_search_answers_for_every_smaller_k() -> None:
+    (features, labels), (others, _) = examples(60), examples(20, seed=1)
+    most = KNNClassifier(k=30).fit(features, labels)
+    cosine, classes = most.nearest(others, 30)
+    for k in (1, 7, 30):
+        fewer = KNNClassifier(k=k).fit(features, labels).probabilities(others)
+        np.testing.assert_array_equal(most.vote(cosine[:, :k], classes[:, :k]), fewer)
+    assert most.nearest(others, 100)[0].shape == (20, 60)
+    assert most.probabilities(others[:0]).shape == (0, len(most.classes))
+
+
 def test_knn_with_few_examples_and_little_warmth() -> None:
     features, labels = examples(3)
     sharp = KNNClassifier(k=20, temperature=1e-4).fit(features, labels)

@@ -61,9 +61,13 @@ class FeatureClassifier(ABC):
         Raises:
             InputError: not fitted, or features of another length or not finite.
         """
+        return self._probabilities(self._ready(features))
+
+    def _ready(self, features: ArrayLike) -> NDArray[np.float32]:
+        """Check what is asked, and that it can be answered."""
         if not self.classes:
             raise InputError(f"{type(self).__name__} has learnt nothing yet; call fit first")
-        return self._probabilities(_checked(features, self._dims))
+        return _checked(features, self._dims)
 
     def predict(self, features: ArrayLike) -> list[str]:
         """Return the most probable class of each of (Q, D) features."""

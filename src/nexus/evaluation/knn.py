@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nexus.evaluation.classifier import FeatureClassifier, positive
 from nexus.retrieval import ann
@@ -40,18 +40,35 @@ class KNNClassifier(FeatureClassifier):
     def _fit(self, features: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
         self._examples, self._labels = ann.normalised(features), labels
 
-    def _probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        library = ann.faiss()
-        votes = np.zeros((len(features), len(self.classes)))
-        for start in range(0, len(features), QUERY_BLOCK):
-            queries = ann.normalised(features[start : start + QUERY_BLOCK])
-            k = min(self.k, len(self._examples))
-            cosine, nearest = library.knn(queries, self._examples, k, metric=library.METRIC_INNER_PRODUCT)
-            # Relative to the nearest, so that a small temperature does not overflow.
-            weights = np.exp((cosine - cosine.max(1, keepdims=True)).astype(np.float64) / self.temperature)
-            rows = np.repeat(np.arange(start, start + len(queries)), k)
-            np.add.at(votes, (rows, self._labels[nearest].ravel()), weights.ravel())
+    def nearest(self, features: ArrayLike, k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the nearest examples of (Q, D) features.
+
+        Returns:
+            Their cosines and the numbers of their classes, (Q, k) each, the nearest first; fewer than k columns where
+            there are fewer examples. The first columns are what a smaller k finds.
+
+        Raises:
+            InputError: see `probabilities`.
+        """
+        library, queries = ann.faiss(), ann.normalised(self._ready(features))
+        found = min(k, len(self._examples))
+        cosine, examples = library.knn(queries, self._examples, found, metric=library.METRIC_INNER_PRODUCT)
+        return cosine, self._labels[examples]
+
+    def vote(self, cosine: NDArray[np.float32], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the probabilities (Q, K) of the classes that the `nearest` vote for."""
+        # Relative to the nearest, so that a small temperature does not overflow.
+        weights = np.exp((cosine - cosine.max(1, keepdims=True)).astype(np.float64) / self.temperature)
+        votes = np.zeros((len(cosine), len(self.classes)))
+        np.add.at(votes, (np.repeat(np.arange(len(cosine)), cosine.shape[1]), classes.ravel()), weights.ravel())
         return np.asarray(votes / votes.sum(1, keepdims=True), dtype=np.float32)
+
+    def _probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = np.empty((len(features), len(self.classes)), dtype=np.float32)
+        for start in range(0, len(features), QUERY_BLOCK):
+            block = slice(start, start + QUERY_BLOCK)
+            found[block] = self.vote(*self.nearest(features[block], self.k))
+        return found
 
     def _settings(self) -> dict[str, Any]:
         return {"k": self.k, "temperature": self.temperature}

@@ -93,13 +93,12 @@ def evaluate_knn(
     classifier = KNNClassifier(temperature=temperature).fit(both.known, names)
     columns = [both.train.classes.index(name) for name in classifier.classes]
     most = len(names)
-    tallies = {}
-    for k in sorted({min(k, most) for k in neighbours}):
-        classifier.k = k
-        tally = tallies[k] = Tally(both.data, mistakes=mistakes)
-        for block in both.blocks():
-            votes = np.full((len(both.numbers[block]), len(both.train.classes)), LEAST)
-            votes[:, columns] = np.maximum(classifier.probabilities(both.asked[block]), LEAST)
+    tallies = {k: Tally(both.data, mistakes=mistakes) for k in sorted({min(k, most) for k in neighbours})}
+    for block in both.blocks():
+        cosine, classes = classifier.nearest(both.asked[block], max(tallies))
+        for k, tally in tallies.items():
+            votes = np.full((len(cosine), len(both.train.classes)), LEAST)
+            votes[:, columns] = np.maximum(classifier.vote(cosine[:, :k], classes[:, :k]), LEAST)
             tally.update(both.numbers[block], np.log(votes))
     results = {f"k = {k}": tally.result(protocol="knn", model=predictor.name) for k, tally in tallies.items()}
     best = max(results, key=lambda setting: results[setting].top1 or 0)
