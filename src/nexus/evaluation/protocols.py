@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,17 +105,7 @@ def evaluate_knn(
     best = max(results, key=lambda setting: results[setting].top1 or 0)
     rows = [ProtocolRow(setting=name, top1=one.top1 or 0, top5=one.top5) for name, one in results.items()]
     few = f"{most} labelled pictures to compare with, so at most so many neighbours" if max(neighbours) > most else ""
-    return results[best].model_copy(
-        update={
-            "loss": None,
-            "settings": tuple(rows),
-            "setting": best,
-            "notes": tuple(filter(None, (*both.notes, few, _chosen(len(rows))))),
-            "skipped": both.skipped,
-            "engine": predictor.engine_name,
-            "seconds": time.perf_counter() - start,
-        }
-    )
+    return results[best].model_copy(update={"loss": None, **both.described(rows, best, few, since=start)})
 
 
 def evaluate_linear(
@@ -176,16 +167,8 @@ def evaluate_linear(
     rows = [ProtocolRow(setting=_setting(row), top1=row.accuracy) for row in swept.rows]
     steps = f"{steps_of(config, swept.examples):,} steps (12,500 in the paper, on ImageNet), one crop of each picture"
     without = f"{predictor.name} has no class tokens of blocks; its embeddings were read" if model is None else ""
-    return tally.result(
-        protocol="linear",
-        model=predictor.name,
-        settings=tuple(rows),
-        setting=_setting(swept.best),
-        notes=tuple(filter(None, (*both.notes, without, steps, _chosen(len(rows))))),
-        skipped=both.skipped,
-        engine=reader.engine_name,
-        seconds=time.perf_counter() - start,
-    )
+    described = both.described(rows, _setting(swept.best), without, steps, since=start)
+    return tally.result(protocol="linear", model=predictor.name, **described)
 
 
 class LastBlocks(NexusModule):
@@ -241,6 +224,7 @@ class _Features:
     """Features of what is scored and of what is learned from, with the same classes.
 
     Attributes:
+        predictor: what made the features.
         data, train: the pictures; `data` has the classes of `train`.
         asked, known: (N, D) and (M, D) their features, of those that could be read and have a label.
         numbers, known_numbers: (N,) and (M,) which pictures these are.
@@ -251,7 +235,7 @@ class _Features:
     def __init__(
         self, predictor: Predictor, data: LabelledImages, train: LabelledImages, progress: Progress | None
     ) -> None:
-        self.train = train
+        self.predictor, self.train = predictor, train
         self.data = align_classes(data, train.classes, multi_label=train.multi_label)
         self.notes = check_classes(Splits(self.train, self.data))
         cache = FeatureCache(predictor)
@@ -263,6 +247,17 @@ class _Features:
         """Give the rows of `asked`, some at a time."""
         for start in range(0, len(self.asked), QUERIES):
             yield slice(start, start + QUERIES)
+
+    def described(self, rows: Sequence[ProtocolRow], setting: str, *notes: str, since: float) -> dict[str, Any]:
+        """Return what a result says beside the figures of its best setting; `notes` follow those on the pictures."""
+        return {
+            "settings": tuple(rows),
+            "setting": setting,
+            "notes": tuple(filter(None, (*self.notes, *notes, _chosen(len(rows))))),
+            "skipped": self.skipped,
+            "engine": self.predictor.engine_name,
+            "seconds": time.perf_counter() - since,
+        }
 
 
 def _read(
