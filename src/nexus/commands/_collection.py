@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nexus.retrieval.collection import Collection
     from nexus.retrieval.store import Identity
 
-__all__ = ["existing", "identity_for", "identity_of", "open_collection", "predictor_for"]
+__all__ = ["existing", "identity_for", "identity_of", "open_collection", "predictor_for", "reloadable"]
 
 
 def identity_of(predictor: Predictor, pooling: str, layer: int | None, dims: int, source: Any = None) -> Identity:
@@ -32,7 +32,7 @@ def identity_of(predictor: Predictor, pooling: str, layer: int | None, dims: int
     from nexus.retrieval.store import Identity
 
     return Identity(
-        model=_reloadable(source) or predictor.name,
+        model=reloadable(source) or predictor.name,
         weights_digest=predictor.digest(),
         preprocess=predictor.preprocess.to_dict(),
         preprocess_digest=predictor.preprocess.digest(),
@@ -109,8 +109,8 @@ def predictor_for(collection: Collection, options: Mapping[str, Any]) -> Predict
     return predictor
 
 
-def _reloadable(source: Any) -> str | None:
-    """What loads the same model again, from any working folder; None for a module or predictor."""
+def reloadable(source: Any) -> str | None:
+    """Return what loads the same model again, from any working folder; None for a module or predictor."""
     if not isinstance(source, str | os.PathLike):
         return None
     return os.path.abspath(os.fspath(source)) if os.path.isdir(source) else str(source)

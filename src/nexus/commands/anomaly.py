@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import Unpack
 
-from nexus.commands._collection import _reloadable
+from nexus.commands._collection import reloadable
 from nexus.commands._options import RunOptions
 from nexus.commands._predictor import Skips, find, name_of, open_predictor, refuse_changes, settings
 from nexus.commands._verb import verb
@@ -192,7 +192,7 @@ def _fit(
     if not goods:
         raise skips.nothing("no normal picture", normal)
     said = {name: value for name, value in config.items() if value is not None}
-    core, named = PatchCore(_seeing_all(options), said), _reloadable(options["model"])
+    core, named = PatchCore(_seeing_all(options), said), reloadable(options["model"])
     return core.fit(goods, name=named, total=len(goods), progress=options["progress"], on_skip=skips.decoded)
 
 
