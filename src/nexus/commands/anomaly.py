@@ -201,11 +201,11 @@ def _seeing_all(options: Mapping[str, Any]) -> Predictor:
     from nexus.engines.predictor import Predictor
     from nexus.evaluation.patch_core import whole_picture
 
-    if isinstance(options["model"], Predictor):
-        return open_predictor(options)
     own = open_predictor(options)
+    if isinstance(options["model"], Predictor):
+        return own
     spec = whole_picture(own.model, options["size"]).replace(decode=own.preprocess.decode)
-    return open_predictor({**options, "model": own.model}, preprocess=spec)
+    return own.like(preprocess=spec)
 
 
 def _load(bank: str, config: Mapping[str, Any], options: Mapping[str, Any]) -> PatchCore:

@@ -91,8 +91,7 @@ def _at_side(predictor: Predictor, options: Mapping[str, Any]) -> Predictor:
     patch = getattr(predictor.model.config, "patch_size", 1)
     side = max(1, round(SIDE / patch)) * patch
     spec = predictor.preprocess.replace(resize=side, crop=(side, side))  # the whole of the shorter side is seen
-    same = {"model": predictor.model, "engine": predictor.engine, "device": predictor.device}
-    return open_predictor({**options, **same}, preprocess=spec)
+    return predictor.like(preprocess=spec)
 
 
 def _as_seen(picture: Any, spec: PreprocessSpec) -> Image:
