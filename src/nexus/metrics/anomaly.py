@@ -31,20 +31,19 @@ def auroc(scores: ArrayLike, odd: ArrayLike) -> float:
     """Return the area under the ROC curve, 0..1: the chance that something odd scores above something normal.
 
     Args:
-        scores: (N,).
-        odd: (N,) bool, what is really odd.
+        scores: of any shape.
+        odd: of the same shape, bool: what is really odd.
 
     Raises:
         InputError: the shapes differ, a score is not finite, or there is nothing odd or nothing normal.
     """
     values, truth = _checked(scores, odd)
-    return float(require("sklearn.metrics", "train").roc_auc_score(truth, values))
+    return float(require("sklearn.metrics", "train").roc_auc_score(truth.ravel(), values.ravel()))
 
 
 def pixel_auroc(maps: ArrayLike, masks: ArrayLike) -> float:
     """Return `auroc` over all pixels of (N, H, W) heat maps and masks; large defects count more than small ones."""
-    values, truth = _checked(maps, masks)
-    return float(require("sklearn.metrics", "train").roc_auc_score(truth.ravel(), values.ravel()))
+    return auroc(maps, masks)
 
 
 def best_f1(scores: ArrayLike, odd: ArrayLike) -> BestF1:
