@@ -46,8 +46,8 @@ NOT_RUN = {
 """Page -> why each of its blocks that are not run is not. A new one must be entered here."""
 
 PHOTOS = (
-    "alpaca.jpg", "calf.jpg", "giraffe.jpg", "chambord.jpg", "chenonceau.jpg", "DSC_1187.jpg", "gibbon.jpg",
-    "gibbon-cropped.jpg",
+    "alpaca.jpg", "calf.jpg", "camels.jpg", "giraffe.jpg", "carcassonne.jpg", "chambord.jpg", "chenonceau.jpg",
+    "DSC_1187.jpg", "palais-des-papes.jpg", "gibbon.jpg", "gibbon-cropped.jpg",
 )  # fmt: skip
 """Two kinds of things, an exact and a near duplicate: the least that the pages need."""
 
