@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 import griffe
 
-from nexus.commands._options import RunOptions
+from nexus.commands import _options
 
 SHARED = re.compile(r"^ {4}(\w+(?:, \w+)+): (.+(?:\n {5,}.+)*)", re.M)
 """An entry of a section that describes several names at once: ``sheet, page: where they were written``."""
@@ -26,7 +26,7 @@ class FieldDescriptions(griffe.Extension):
 
     def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
         """Called for every class that griffe has read."""
-        if cls.module.path == RunOptions.__module__:
+        if cls.module.path == _options.__name__:
             _describe_options(cls)
         elif cls.module.path == "nexus.types":
             _describe_by_comments(cls)
@@ -37,7 +37,7 @@ def _for_each(entry: re.Match[str]) -> str:
 
 
 def _describe_options(cls: griffe.Class) -> None:
-    hints = get_type_hints(RunOptions, include_extras=True)
+    hints = get_type_hints(getattr(_options, cls.name), include_extras=True)
     own = {name: member for name, member in cls.members.items() if isinstance(member, griffe.Attribute)}
     for name, attribute in own.items():
         field, annotation = hints[name].__metadata__[-1], attribute.annotation
