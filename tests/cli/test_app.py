@@ -28,6 +28,16 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert "progress" not in said.split("Parameters")[1].replace("progress bar", "")
 
 
+def test_help_speaks_of_arguments_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["anomaly", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "A file that --save wrote" in said
+    assert "unless --size says otherwise" in said
+    assert "cpu, cuda, mps or xpu" in said
+    assert main(["evaluate", "--help"]) == 0
+    assert "the part train of DATA" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
 def test_the_root_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     said = capsys.readouterr().out

@@ -10,9 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -29,7 +30,7 @@ GROUPS = {"visualize": "Draw what a model sees."}
 
 SHARED = Group("Running the model", sort_key=1)
 
-HELP = """Large vision models: search, group, label and look into your pictures.
+HELP = """Large vision models: search, group and label your pictures, train on them, and look into them.
 
 `nexus VERB --help` explains a verb. Exit codes: 0 done, 1 failed, 2 not understood, 130 interrupted."""
 
@@ -114,20 +115,33 @@ def _command(verb: Callable[..., Any]) -> Callable[..., int]:
         return 0
 
     shared = RunOptions.__annotations__
+    typed = {name: _typed(parameter) for name, (parameter, _) in found.items()}
     said = [
-        _as_said(parameter, field, name in shared and parameter.kind is parameter.KEYWORD_ONLY)
+        _as_said(parameter, field, name in shared and parameter.kind is parameter.KEYWORD_ONLY, typed)
         for name, (parameter, field) in found.items()
     ]
     as_json = Annotated[bool, Parameter(help="Print the result as JSON.", negative=(), show_default=False)]
     said.append(inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=as_json))
     said.sort(key=lambda parameter: parameter.kind)
     command.__signature__ = inspect.Signature(said, return_annotation=int)  # type: ignore[attr-defined]
-    command.__doc__ = _without_sections(inspect.getdoc(verb) or "")
+    command.__doc__ = _renamed(_without_sections(inspect.getdoc(verb) or ""), typed)
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in said}
     return command
 
 
-def _as_said(parameter: inspect.Parameter, field: Any, is_shared: bool) -> inspect.Parameter:
+def _typed(parameter: inspect.Parameter) -> str:
+    """What is typed for an argument: its flag, or where it has none, its place in the usage line."""
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        return SHORT.get(parameter.name, (f"--{parameter.name.replace('_', '-')}",))[0]
+    return parameter.name.upper()
+
+
+def _renamed(text: str, typed: Mapping[str, str]) -> str:
+    """A text of the Python documentation with its arguments, `in_backticks`, as the command line calls them."""
+    return re.sub(r"(?<!`)`(\w+)`(?!`)", lambda found: f"`{typed.get(found[1], found[1])}`", text)
+
+
+def _as_said(parameter: inspect.Parameter, field: Any, is_shared: bool, typed: Mapping[str, str]) -> inspect.Parameter:
     """One argument as the command line says it: anything that is not a number, flag or choice is text."""
     annotation = _textual(field.annotation)
     if field.annotation is Any and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
@@ -138,7 +152,7 @@ def _as_said(parameter: inspect.Parameter, field: Any, is_shared: bool) -> inspe
     how = Parameter(
         **panel,
         name=SHORT.get(parameter.name),
-        help=field.description[:1].upper() + field.description[1:],
+        help=_renamed(field.description[:1].upper() + field.description[1:], typed),
         negative=None if bool in (annotation, *get_args(annotation)) and parameter.default is not False else (),
         show_default=parameter.default not in (None, False, (), parameter.empty),
     )

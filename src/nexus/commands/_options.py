@@ -26,7 +26,7 @@ class ModelOption(TypedDict, total=False):
         Field(
             default=None,
             description="A name (`nexus models`), a model folder, a predictor or a module; by default "
-            f"{DEFAULT_MODEL} ({DEFAULT_TEXT_MODEL} for texts), or what the collection was made with.",
+            f"{DEFAULT_MODEL} ({DEFAULT_TEXT_MODEL} for texts), or what the index was made with.",
         ),
     ]
 
@@ -38,10 +38,18 @@ class EngineOptions(TypedDict, total=False):
         str,
         Field(default="auto", description="One that `nexus doctor` lists; auto: the fastest with the same answers."),
     ]
-    device: Annotated[str, Field(default="auto", description="cpu, cuda, mps or xpu; auto: the best that is there.")]
-    batch_size: Annotated[int | None, Field(default=None, ge=1, description="Pictures a batch; by default by memory.")]
-    workers: Annotated[int | None, Field(default=None, ge=1, description="Decoding processes; by default by cores.")]
-    size: Annotated[int | None, Field(default=None, gt=0, description="Side of the model's input in pixels.")]
+    device: Annotated[
+        str, Field(default="auto", description="``cpu``, ``cuda``, ``mps`` or ``xpu``; auto: the best that is there.")
+    ]
+    batch_size: Annotated[
+        int | None, Field(default=None, ge=1, description="Pictures a batch; by default what memory allows.")
+    ]
+    workers: Annotated[
+        int | None, Field(default=None, ge=1, description="Decoding processes; by default as many as cores allow.")
+    ]
+    size: Annotated[
+        int | None, Field(default=None, gt=0, description="Side of the model's input in pixels; by default its own.")
+    ]
     decode: Annotated[
         Literal["exact", "scaled"] | None,
         Field(default=None, description="Decode every pixel, or large JPEGs smaller; by default as the model says."),
@@ -71,8 +79,10 @@ class TableOptions(TypedDict, total=False):
     """How labelled pictures are found in a table. Keyword arguments of every verb that takes such."""
 
     image: Annotated[
-        str | None, Field(default=None, description="Column of the pictures in a table; by default the usual names.")
+        str | None,
+        Field(default=None, description="Column of a table that has the pictures; by default ``path``, ``image``, ..."),
     ]
     label: Annotated[
-        str | None, Field(default=None, description="Column of the labels in a table; by default the usual names.")
+        str | None,
+        Field(default=None, description="Column of a table that has the labels; by default ``label``, ``class``, ..."),
     ]

@@ -54,7 +54,8 @@ def anomaly(
 ) -> AnomalyResult:
     """Find defects and oddities, from normal pictures alone.
 
-    No defect need be known beforehand. What patches of normal pictures look like to a model is remembered, and a
+    For example ``nexus anomaly new --normal good --sheet odd.png``, with two folders of pictures. No defect need be
+    known beforehand. What patches of normal pictures look like to a model is remembered, and a
     picture is as odd as its oddest patch is far from all that is remembered (PatchCore, arXiv:2106.08265). Pictures are
     seen whole, stretched to a square of 32 x 32 patches unless `size` says otherwise.
 
@@ -70,13 +71,13 @@ def anomaly(
         coreset: share of the patches of normal pictures that is remembered; by default 0.1.
         layers: outputs of the model to take patches from, e.g. ``pyramid.8,pyramid.16`` or ``features.7``; by default
             the maps of stride 8 and 16, or the final patch tokens of a plain ViT.
-        seed: of the choice of patches; by default 0.
-        save: write what was remembered to this file, for `bank`.
+        seed: of the random choice of what is remembered; by default 0.
+        save: write what was remembered to this file, which `bank` takes the next time.
         masks: a folder of masks, ``<defect>/<name>_mask.png`` or ``<name>_mask.png``, black where nothing is odd: with
             them the result says how right the scores are.
-        heatmaps: write a picture of where each one is odd into this folder.
-        sheet: write a contact sheet here, as PNG: the oddest first, where they are odd in colour.
-        page: write the same here as an HTML page.
+        heatmaps: write a heat map for each picture into this folder: light where it is odd.
+        sheet: write a contact sheet to this PNG file: the oddest first, with their heat maps.
+        page: write the same to this HTML file.
 
     Returns:
         The pictures by score, and which of them are odd.

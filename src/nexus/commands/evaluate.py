@@ -45,9 +45,10 @@ def evaluate(
 ) -> EvaluateResult:
     """Say how good a model is on labelled pictures, and where it fails.
 
-    By default the model's own head is scored, so it must be a classifier: one that you have trained, or one of `nexus
-    models --task classify`. The protocols ``knn`` and ``linear`` are DINOv2's: they score the features of any model, by
-    a vote of the nearest labelled pictures, or by linear layers trained on these.
+    For example ``nexus evaluate runs/flowers more-flowers --out report``. By default the model's own classifier (its
+    head) is scored: take a model that you have trained, or one of ``nexus models --task classify``. The protocols
+    ``knn`` and ``linear`` are DINOv2's: they score the features of any model, by a vote of the nearest labelled
+    pictures, or by linear layers trained on these.
 
     Args:
         model: what is scored: a name (`nexus models`), a run's or a model's folder, a predictor or a module.
@@ -55,10 +56,11 @@ def evaluate(
         protocol: ``head``, the model's own classifier; ``knn`` or ``linear``, its features.
         train: labelled pictures that knn and linear learn from; by default the part ``train`` of `data`.
         split: which part of `data` is scored; by default ``val``, or else ``test``, or the only one that there is.
-        sizes: sides of the input at which each picture is looked at (head); the probabilities are averaged.
-        flip: look at the mirror image of each picture, too, and average (head).
-        temperature: also fit a temperature to the confidence, and say what it would change (head).
-        among_data: choose among the data's classes only, where the model has more (head).
+        sizes: with ``head``, sides of the input at which each picture is looked at; the probabilities are averaged.
+        flip: with ``head``, look at the mirror image of each picture, too, and average.
+        temperature: with ``head``, also find the number to divide the logits by so that the confidence is right
+            (temperature scaling), and say what that would change.
+        among_data: with ``head``, choose among the data's classes only, where the model has more.
         out: write ``report.json``, ``confusion.png``, ``reliability.png`` and ``mistakes.png`` into this folder.
 
     Returns:
