@@ -1,6 +1,6 @@
 """A run with all that draws random numbers, on any number of processes. Also the script of the job.
 
-    torchrun --nproc-per-node 2 training_job.py FOLDER none|ddp|fsdp [STEP]
+    torchrun --nproc-per-node 2 training_job.py FOLDER none|ddp|fsdp [MODEL [STEP]]
 
 The first process kills itself when STEP is logged.
 """
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import torch
 
 from nexus.datasets import LabelledImages
 from nexus.distributed import launch
-from nexus.models.cv import VisionTransformer
+from nexus.models.base import NexusModule
+from nexus.models.cv import ConvNeXt, VisionTransformer
 from nexus.objectives import Supervised
 from nexus.results import ProgressEvent
 from nexus.training.build import prepare
@@ -45,7 +47,13 @@ SETTINGS: dict[str, Any] = {
 }
 """Batches of 8, 8 and 1 pictures: the last leaves the second of two processes without one."""
 
-VIT = {"image_size": 16, "patch_size": 8, "embed_dim": 16, "num_layers": 2, "num_heads": 2, "num_classes": 0}
+MODELS: dict[str, Callable[[], NexusModule]] = {
+    "VisionTransformer": lambda: VisionTransformer({
+        "image_size": 16, "patch_size": 8, "embed_dim": 16, "num_layers": 2, "num_heads": 2, "num_classes": 0,
+    }),
+    "ConvNeXt": lambda: ConvNeXt({"depths": (1, 1), "widths": (8, 16), "num_classes": 0}),
+}  # fmt: skip
+"""Without batch norm, whose statistics are those of a process."""
 
 
 def noise(count: int, seed: int) -> LabelledImages:
@@ -53,23 +61,23 @@ def noise(count: int, seed: int) -> LabelledImages:
     return LabelledImages(list(pixels), np.arange(count) % 3, ("blue", "green", "red"), "noise")
 
 
-def train(path: Path, parallel: str, stop: int | None = None) -> RunFolder:
+def train(path: Path, parallel: str, model: str = "VisionTransformer", stop: int | None = None) -> RunFolder:
     """Train on this process and those beside it, up to a step if it is given."""
 
     def watch(event: ProgressEvent) -> None:
         if stop is not None and len(folder.records("step")) >= stop:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    config = TrainConfig.parse(SETTINGS)
+    config = TrainConfig.parse({**SETTINGS, "channels_last": model == "ConvNeXt"})
     folder = RunFolder(path)
     if launch.is_main():
         RunFolder.open(path, {"config": config.to_dict()})
     launch.barrier()
     torch.manual_seed(0)
-    model = VisionTransformer(VIT)
-    model.preprocess = PreprocessSpec(resize=16, crop=(16, 16))
+    built = MODELS[model]()
+    built.preprocess = PreprocessSpec(resize=16, crop=(16, 16))
     data = noise(17, seed=0)
-    ready = prepare(model, data.classes, config, size=None)
+    ready = prepare(built, data.classes, config, size=None)
     Trainer(
         ready, Supervised(config.loss, 3, multi_label=False), config, data, noise(9, seed=1), folder,
         device=torch.device("cpu"), parallel=parallel, workers=1, progress=watch,  # type: ignore[arg-type]
@@ -80,4 +88,4 @@ def train(path: Path, parallel: str, stop: int | None = None) -> RunFolder:
 if __name__ == "__main__":
     warnings.simplefilter("error")
     with launch.process_group(torch.device("cpu")):
-        train(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))
+        train(Path(sys.argv[1]), *sys.argv[2:4], *map(int, sys.argv[4:]))

@@ -108,6 +108,7 @@ def _sharded(model: nn.Module, device: torch.device, precision: Precision) -> nn
         raise ConfigError(f"FSDP cannot shard {', '.join(scalars)}: no dimensions; use parallel = 'ddp'")
     # Outputs such as class tokens are views; nothing changes a model's outputs in place, which is what torch warns of.
     warnings.filterwarnings("ignore", r"FSDP2-wrapped module .* returned a view tensor", UserWarning)
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # FSDP shards no other layout
     mesh = init_device_mesh(device.type, (world(),))
     mixed: dict[str, Any] = (
         {"param_dtype": DTYPES[precision], "reduce_dtype": torch.float32} if precision in DTYPES else {}
