@@ -35,12 +35,22 @@ def test_lines_are_read_back_without_a_torn_one(tmp_path: Path) -> None:
     folder = RunFolder.open(tmp_path, DESCRIBED)
     for step in (1, 2, 3):
         folder.log({"kind": "step", "step": step, "loss": 1 / 3})
-    folder.log({"kind": "epoch", "step": 3})
+    folder.log({"kind": "epoch", "step": 3, "epoch": 0})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "st')
     assert [record["step"] for record in folder.records("step")] == [1, 2, 3]
     folder.rewind(2)
     assert folder.records() == [{"kind": "step", "step": step, "loss": 1 / 3} for step in (1, 2)]
+
+
+@pytest.mark.parametrize(("epoch", "kept"), [(0, ["step"]), (1, ["step", "epoch"])])
+def test_the_end_of_an_epoch_lasts_if_the_checkpoint_came_after_it(tmp_path: Path, epoch: int, kept: list[str]) -> None:
+    """The last step of an epoch and its end have the same number, and a checkpoint may lie between them."""
+    folder = RunFolder.open(tmp_path, DESCRIBED)
+    folder.log({"kind": "step", "step": 3, "epoch": 0})
+    folder.log({"kind": "epoch", "step": 3, "epoch": 0})
+    folder.rewind(3, epoch)
+    assert [record["kind"] for record in folder.records()] == kept
 
 
 def test_each_skipped_picture_is_named_once(tmp_path: Path) -> None:

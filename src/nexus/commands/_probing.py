@@ -72,7 +72,7 @@ class ProbeRequest:
             rows, targets, validation=validation, num_classes=len(self.splits.train.classes), config=config,
             progress=progress,
         )  # fmt: skip
-        folder.rewind(0)
+        folder.rewind()
         for row in sweep.rows:
             folder.log({"kind": "probe", "chosen": row == sweep.best, **row.to_dict()})
         self._keep(predictor, sweep, folder.path)

@@ -100,9 +100,18 @@ class RunFolder:
         """Return the lines of ``metrics.jsonl``, all or those of one kind (``"step"``, ``"epoch"``)."""
         return [line for line in self._lines("metrics.jsonl") if kind is None or line["kind"] == kind]
 
-    def rewind(self, step: int) -> None:
-        """Forget what was logged after a step, which a run that goes on from its checkpoint logs again."""
-        kept = [json.dumps(record) + "\n" for record in self.records() if record["step"] <= step]
+    def rewind(self, step: int = 0, epoch: int = 0) -> None:
+        """Forget what a run that goes on from its checkpoint logs again.
+
+        Args:
+            step: of the checkpoint; what came after it is forgotten,
+            epoch: under way at the checkpoint; and its end too, which falls on the same step as its last one.
+        """
+
+        def lasts(record: Mapping[str, Any]) -> bool:
+            return record["step"] <= step and not (record["kind"] == "epoch" and record["epoch"] >= epoch)
+
+        kept = [json.dumps(record) + "\n" for record in self.records() if lasts(record)]
         if (self.path / "metrics.jsonl").exists():
             write_file(self.path / "metrics.jsonl", "".join(kept).encode())
 

@@ -323,7 +323,7 @@ class Trainer:
         found = checkpoint.latest(self.folder.checkpoints)
         if found is None:
             if launch.is_main():
-                self.folder.rewind(0)
+                self.folder.rewind()
             return
         others = checkpoint.load(found, self.model, self.optimizer, self._others())
         if self.average is not None:
@@ -333,7 +333,7 @@ class Trainer:
         self.schedule.load_state_dict(found.state["schedule"])
         self.precision.load(found.state["precision"])
         if launch.is_main():
-            self.folder.rewind(self.state.step)
+            self.folder.rewind(self.state.step, self.state.epoch)
         self._log({"kind": "resume", "step": self.state.step})
 
     def _log(self, record: dict[str, Any]) -> None:
