@@ -59,7 +59,7 @@ def _paint(bins: NDArray[np.float64], width: float, title: str, figure: Figure) 
     _paint_accuracy(upper, bins)
     _paint_counts(lower, bins, width)
     for axis in (lower.xaxis, lower.yaxis, upper.yaxis):
-        axis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axis.set_major_formatter(lambda share, _: f"{100 * share:.4g}%")  # 2.5% is a tick, too
     lower.set_xlabel("confidence", fontsize=9.5, color=LIGHT.muted)
 
 
@@ -71,8 +71,9 @@ def _paint_accuracy(axes: Axes, bins: NDArray[np.float64]) -> None:
     axes.vlines(confidence, accuracy, confidence, colors=colours, linewidth=5, alpha=0.35)
     axes.plot(confidence, accuracy, color=LIGHT.text, linewidth=1)
     axes.scatter(confidence, accuracy, s=42, color=colours, zorder=3, clip_on=False)
-    axes.text(0.98, 0.03, "over-confident", color=VERMILION, fontsize=9.5, ha="right")
-    axes.text(0.02, 0.95, "under-confident", color=BLUE, fontsize=9.5)
+    behind = {"facecolor": LIGHT.page, "edgecolor": "none", "alpha": 0.85, "pad": 2}
+    axes.text(0.98, 0.03, "over-confident", color=VERMILION, fontsize=9.5, ha="right", bbox=behind, zorder=4)
+    axes.text(0.02, 0.95, "under-confident", color=BLUE, fontsize=9.5, bbox=behind, zorder=4)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     plain(axes, f"Accuracy by confidence; expected calibration error {error:.1%}")
 

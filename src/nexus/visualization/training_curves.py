@@ -161,7 +161,7 @@ def _paint_accuracies(axes: Axes, run: _Run) -> None:
             axes.plot(x, y, color=colour, **_DOTTED)
             labels.append((float(y[-1]), f"{name} {y[-1]:.1%}", colour))
     plain(axes, "Accuracy on the validation pictures")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")  # 37.5% is a tick, too
     label_ends(axes, labels)
 
 
