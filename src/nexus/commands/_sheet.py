@@ -13,7 +13,7 @@ from nexus.results import printable
 if TYPE_CHECKING:
     from nexus.visualization.contact_sheet import Row, Tile
 
-__all__ = ["draw", "row", "tile"]
+__all__ = ["counted", "draw", "row", "tile"]
 
 
 def tile(path: str, note: str = "", badge: str = "") -> Tile:
@@ -30,6 +30,11 @@ def row(title: str, tiles: Sequence[Tile], note: str = "") -> Row:
     from nexus.visualization.contact_sheet import Row
 
     return Row(title=title, tiles=tiles, note=note)
+
+
+def counted(pictures: int) -> str:
+    """How many pictures a row has, as its note."""
+    return "1 picture" if pictures == 1 else f"{pictures:,} pictures"
 
 
 def draw(rows: Sequence[Row], sheet: str | None, page: str | None, *, title: str, note: str = "") -> None:

@@ -319,7 +319,8 @@ def _draw_map(core: PatchCore, one: _Judged, heat: np.ndarray, threshold: float)
     calibration = core.bank.calibration
     low, high = calibration.colours
     said = "odd" if one.score >= threshold else "not odd"
-    note = f"score {one.score:.2f}, {said} at threshold {threshold:.2f}"
+    outlined = f"outlined: {calibration.map_threshold:#.3g} and more"
+    note = f"score {one.score:.2f}, {said} at threshold {threshold:.2f}; {outlined}"
     drawn = draw_heatmap(
         _photo(core, one.picture, MAP_SIDE),
         heat,
@@ -345,7 +346,7 @@ def _photo(core: PatchCore, picture: Any, side: int) -> Image:
 
 
 def _draw(core: PatchCore, judged: Sequence[_Judged], result: AnomalyResult) -> None:
-    from nexus.commands._sheet import draw, row
+    from nexus.commands._sheet import counted, draw, row
     from nexus.visualization.contact_sheet import THUMBNAIL, Tile
     from nexus.visualization.heatmap import overlay
 
@@ -361,6 +362,6 @@ def _draw(core: PatchCore, judged: Sequence[_Judged], result: AnomalyResult) -> 
     rows = []
     for title, odd in (("odd", True), ("not odd", False)):
         tiles = [tile(one) for one in judged if (one.score >= result.threshold) == odd]
-        rows += [row(title, tiles, f"{len(tiles)} pictures")] if tiles else []
+        rows += [row(title, tiles, counted(len(tiles)))] if tiles else []
     note = f"{result.model}, {result.patches:,} patches of {result.normals} normal pictures"
     draw(rows, result.sheet, result.page, title=f"oddities, threshold {result.threshold:.2f}", note=note)

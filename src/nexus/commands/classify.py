@@ -197,11 +197,11 @@ def _predictions(
 
 
 def _draw(result: ClassifyResult) -> None:
-    from nexus.commands._sheet import draw, row, tile
+    from nexus.commands._sheet import counted, draw, row, tile
 
     groups: dict[str, list[Any]] = {}
     for one in result.pictures:
         best = one.predictions[0]
         groups.setdefault(best.label, []).append(tile(one.source, f"{best.score:.2f}"))
-    rows = [row(label, tiles, f"{len(tiles)} pictures") for label, tiles in sorted(groups.items())]
+    rows = [row(label, tiles, counted(len(tiles))) for label, tiles in sorted(groups.items())]
     draw(rows, result.sheet, result.page, title=f"labels by {result.model} ({result.method})")

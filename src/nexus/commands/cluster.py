@@ -82,10 +82,10 @@ def _organize(
 
 
 def _draw(result: ClusterResult, collection: str) -> None:
-    from nexus.commands._sheet import draw, row, tile
+    from nexus.commands._sheet import counted, draw, row, tile
 
     rows = [
-        row(f"group {number}", [tile(path) for path in group.paths], f"{len(group.paths)} pictures")
+        row(f"group {number}", [tile(path) for path in group.paths], counted(len(group.paths)))
         for number, group in enumerate(result.clusters, 1)
     ]
     if result.unassigned:

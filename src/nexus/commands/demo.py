@@ -125,7 +125,7 @@ def _label(
 def _draw(
     sheet: str, found: SearchReport, twins: DedupeResult, groups: ClusterResult, labelled: ClassifyResult
 ) -> None:
-    from nexus.commands._sheet import draw, row, tile
+    from nexus.commands._sheet import counted, draw, row, tile
 
     rows = []
     for result in found.results:
@@ -134,7 +134,7 @@ def _draw(
     rows += [row("exact duplicates", [tile(path) for path in exact.paths]) for exact in twins.exact]
     rows += [row("near duplicates", [tile(path) for path in near.paths]) for near in twins.near]
     for number, group in enumerate(groups.clusters, 1):
-        rows.append(row(f"group {number}", [tile(path) for path in group.paths], f"{len(group.paths)} pictures"))
+        rows.append(row(f"group {number}", [tile(path) for path in group.paths], counted(len(group.paths))))
     tiles = [
         tile(one.source, f"{one.predictions[0].label} {one.predictions[0].score:.2f}") for one in labelled.pictures
     ]
