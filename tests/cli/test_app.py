@@ -66,6 +66,11 @@ def test_an_error_is_one_sentence_without_a_traceback() -> None:
     assert "Traceback" in run("models", "show", "dinov2_vits41", NEXUS_DEBUG="1").stderr
 
 
+def test_advice_is_given_as_it_is_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["anomaly", str(tmp_path)]) == 1
+    assert "say --normal (normal pictures of the same kind) or --bank (" in capsys.readouterr().err
+
+
 def test_a_misspelt_option_is_named() -> None:
     done = run("models", "--jsn")
     assert "--jsn" in done.stderr

@@ -10,7 +10,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nexus import registry
-from nexus.errors import CheckpointMismatchError, ConfigError, NexusError, UnknownNameError, WeightsError
+from nexus.errors import (
+    CheckpointMismatchError,
+    ConfigError,
+    NexusError,
+    OfflineError,
+    UnknownNameError,
+    WeightsError,
+)
 from nexus.layers import ClassifierHead, HeadConfig, build_head
 from nexus.models import NexusModule
 from nexus.models.cv import DINOv2, VisionTransformer
@@ -238,3 +245,10 @@ def test_what_cannot_be_read_of_timm_s_is_named(change: dict[str, Any], message:
     (tmp_path / "config.json").write_text(json.dumps({**TIMM, **change}))
     with pytest.raises(NexusError, match=message):
         load_model(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_named_before_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NEXUS_OFFLINE", "1")
+    with pytest.raises(OfflineError, match="there is no folder runs/nothing, and as a repository: "):
+        load_model("runs/nothing")

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NexusError as error:
         if os.environ.get("NEXUS_DEBUG"):
             raise
-        return _fail(str(error))
+        return _fail(_as_typed(str(error), _named(words)))
     except KeyboardInterrupt:
         return _fail("interrupted; what was finished is kept, and the same command goes on from there", code=130)
     except BrokenPipeError:  # `nexus ... | head` closed the pipe: nothing is left to say, and no traceback either
@@ -182,6 +182,16 @@ def _textual(annotation: Any) -> Any:
 def _without_sections(doc: str) -> str:
     """The docstring without `Args:`, which the command line shows in its own way, and `Returns:`."""
     return doc.split("\nArgs:")[0].split("\nReturns:")[0].split("\nRaises:")[0].strip()
+
+
+def _as_typed(message: str, verb: str | None) -> str:
+    """An error's advice as it is typed: ``say normal= (...)``, as Python has it, is ``say --normal (...)``."""
+    from nexus.commands._verb import parameters
+
+    if verb is None:
+        return message
+    typed = {name: _typed(parameter) for name, (parameter, _) in parameters(_import(VERBS[verb][0])).items()}
+    return re.sub(r"(?<![\w.-])(\w+)=(?=[\s),;:]|$)", lambda found: typed.get(found[1], found[0]), message)
 
 
 def _fail(message: str, hint: str = "", *, code: int = 1) -> int:

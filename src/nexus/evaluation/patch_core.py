@@ -394,7 +394,9 @@ def _read(path: str | Path) -> tuple[dict[str, str], Vectors]:
             patches = file.get_tensor("patches") if "patches" in file.keys() else np.zeros((0, 0), np.float32)  # noqa: SIM118
             return file.metadata() or {}, patches
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be read as a memory bank: {error}") from error
+        raise WeightsError(
+            f"{path} cannot be read as a memory bank ({error}); name a file that `nexus anomaly --save` wrote"
+        ) from error
 
 
 def _require_same(path: str | Path, bank: Bank, what: str, theirs: str, ours: str) -> None:

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from nexus import hub, registry
 from nexus._files import write_file
 from nexus.assets import load_labels
-from nexus.errors import ConfigError, NexusError, WeightsError
+from nexus.errors import ConfigError, DownloadError, NexusError, OfflineError, WeightsError
 from nexus.layers import ClassifierHead, HeadConfig, build_head, merged_state
 from nexus.models.conversion import State, detect_format
 from nexus.models.image_text import ImageTextModule
@@ -52,7 +52,11 @@ def load_model(
             f"from_pretrained(NAME, weights={str(source)!r})"
         )
     elif isinstance(source, str) and REPOSITORY.fullmatch(source) and source not in registry.list_models():
-        model = _from_folder(hub.fetch_repository(source, accept_license=accept_license, progress=progress))
+        try:
+            fetched = hub.fetch_repository(source, accept_license=accept_license, progress=progress)
+        except (DownloadError, OfflineError) as error:  # perhaps it was meant as a folder's name
+            raise type(error)(f"there is no folder {source}, and as a repository: {error}") from error
+        model = _from_folder(fetched)
     else:
         variant = registry.variant(str(source))
         if weights is None:
