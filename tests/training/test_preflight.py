@@ -36,6 +36,8 @@ def test_it_knows_attention() -> None:
         ("finetune", RESNET, {"schedule": {"warmup_epochs": 0}}, (300, 300), []),
         ("finetune", VIT, {"lr": 1e-2}, (300, 300), ["unusually high"]),
         ("scratch", RESNET, {"lr": 1e-6}, (300, 300), ["unusually low"]),
+        ("finetune", VIT, {"lr": 5e-3, "lora": {}}, (300, 300), []),
+        ("finetune", VIT, {"lora": {}}, (300, 300), ["unusually low to finetune with LoRA: 0.0001 to 0.01"]),
         ("finetune", RESNET, {"lr": 1e-1, "optimizer": {"name": "sgd"}}, (300, 300), []),
         ("finetune", RESNET, {"batch_size": 1000}, (300, 300), ["batch_size = 1000"]),
         ("finetune", RESNET, {}, (4000, 100), ["'a' has 4000 pictures and 'b' 100"]),

@@ -13,8 +13,9 @@ FEW_IMAGES = 100_000
 RARE = 20
 """How many times as many pictures the largest class has as the smallest, from which on it is said."""
 
-USUAL_LR = {"scratch": (1e-4, 5e-3), "finetune": (1e-6, 5e-4)}
-"""Around the team's document on training (scratch 1e-3, fine-tuning 1e-5 to 5e-5), for AdamW."""
+USUAL_LR = {"scratch": (1e-4, 5e-3), "finetune": (1e-6, 5e-4), "finetune with LoRA": (1e-4, 1e-2)}
+"""Around the team's document on training (scratch 1e-3, fine-tuning 1e-5 to 5e-5), for AdamW. Small changes of frozen
+weights bear more: PEFT's guide to a ViT takes 5e-3 (docs/source/task_guides/lora_based_methods.md)."""
 
 
 def warnings_before(mode: str, model: nn.Module, config: TrainConfig, data: LabelledImages) -> list[str]:
@@ -34,10 +35,11 @@ def warnings_before(mode: str, model: nn.Module, config: TrainConfig, data: Labe
         )
     if attends(model) and not (config.schedule.warmup_epochs or config.schedule.warmup_steps):
         found.append("a transformer without warm-up often diverges: set schedule.warmup_epochs to 5, or at least 1")
-    low, high = USUAL_LR[mode]
+    way = mode if config.lora is None else f"{mode} with LoRA"
+    low, high = USUAL_LR.get(way, USUAL_LR[mode])
     if config.optimizer.name == "adamw" and not low <= config.lr <= high:
         side = "low" if config.lr < low else "high"
-        found.append(f"lr = {config.lr:g} is unusually {side} to {mode}: {low:g} to {high:g} is usual with AdamW")
+        found.append(f"lr = {config.lr:g} is unusually {side} to {way}: {low:g} to {high:g} is usual with AdamW")
     if config.batch_size > len(data):
         found.append(
             f"batch_size = {config.batch_size} is more than the {len(data)} pictures: every step sees them all"
