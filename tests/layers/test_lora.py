@@ -23,7 +23,7 @@ from nexus.layers import (
     merged_state,
     unmerge_lora,
 )
-from nexus.models.cv import DINOv2
+from nexus.models.cv import DINOv2, ResNet
 from nexus.models.loading import load_model
 
 TINY: dict[str, Any] = {"image_size": 28, "patch_size": 14, "embed_dim": 16, "num_layers": 2, "num_heads": 2}
@@ -154,9 +154,12 @@ def test_targets_are_ends_of_names_or_patterns(targets: tuple[str, ...], count: 
 
 def test_targets_that_fit_nothing_are_named() -> None:
     with pytest.raises(
-        ConfigError, match=r"no linear layer of DINOv2 is called 'attn\.query'; it has blocks\.attn\.proj"
+        ConfigError,
+        match=r"no linear layer of DINOv2 is called 'attn\.query': set lora.targets to some of blocks\.attn",
     ):
         add_lora(vit(), LoRAConfig(targets=("attn.query",)))
+    with pytest.raises(ConfigError, match=r"no linear layer but its head, .* leave lora out"):
+        add_lora(ResNet({"depths": (1, 1), "widths": (8, 8), "strides": (1, 2)}), LoRAConfig())
     model = adapted()
     with pytest.raises(ConfigError, match="this DINOv2 has adapters already"):
         add_lora(model, LoRAConfig())

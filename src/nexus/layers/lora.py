@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -110,10 +110,7 @@ def add_lora(model: nn.Module, config: LoRAConfig) -> list[str]:
     chosen = {target: [name for name in linear if fits(name, target)] for target in config.targets}
     for target, names in chosen.items():
         if not names:
-            kinds = sorted({".".join(part for part in name.split(".") if not part.isdigit()) for name in linear})
-            raise ConfigError(
-                f"no linear layer of {type(model).__name__} is called {target!r}; it has {', '.join(kinds)}"
-            )
+            raise ConfigError(_lacks(model, target, linear))
     adapted = [name for name in linear if any(name in names for names in chosen.values())]
     model.requires_grad_(False)
     for name in adapted:
@@ -121,6 +118,14 @@ def add_lora(model: nn.Module, config: LoRAConfig) -> list[str]:
     if isinstance(head := getattr(model, "head", None), nn.Module):
         head.requires_grad_(True)
     return adapted
+
+
+def _lacks(model: nn.Module, target: str, linear: Sequence[str]) -> str:
+    name = type(model).__name__
+    if not linear:
+        return f"{name} has no linear layer but its head, so LoRA adapts nothing of it: leave lora out"
+    kinds = sorted({".".join(part for part in layer.split(".") if not part.isdigit()) for layer in linear})
+    return f"no linear layer of {name} is called {target!r}: set lora.targets to some of {', '.join(kinds)}"
 
 
 def fits(name: str, target: str) -> bool:

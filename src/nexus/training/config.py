@@ -126,6 +126,11 @@ pictures, RandAugment, MixUp, CutMix, random erasing, stochastic depth 0.1, 5 ep
 layer-wise decay of BEiT and MAE (He et al. 2022, table 9)."""
 
 
+LORA = {"lr": 5e-3, "optimizer": {"layer_decay": 1.0}}
+"""What differs from these where LoRA trains in place of all weights: its changes begin at zero, and bear a rate a
+hundred times as high (PEFT's guide to a ViT, docs/source/task_guides/lora_based_methods.md)."""
+
+
 def resolve(mode: Mode, values: Mapping[str, Any] | TrainConfig) -> TrainConfig:
     """Return the config of a run: what was said, over the defaults of its mode.
 
@@ -138,7 +143,8 @@ def resolve(mode: Mode, values: Mapping[str, Any] | TrainConfig) -> TrainConfig:
     """
     if isinstance(values, TrainConfig):
         return values
-    config = TrainConfig.parse(merged(DEFAULTS[mode], values))
+    defaults = merged(DEFAULTS[mode], LORA) if values.get("lora") is not None else DEFAULTS[mode]
+    config = TrainConfig.parse(merged(defaults, values))
     said = values.get("schedule", {})
     if not {"warmup_epochs", "warmup_steps"}.isdisjoint(said):
         return config
