@@ -101,13 +101,6 @@ def test_the_first_steps_are_counted_as_steps(figures: list[Any]) -> None:
     assert words(figures[0]) == ["train 0.400", "step"]
 
 
-@pytest.mark.parametrize(("classes", "shown"), [(5, False), (6, True), (None, True)])
-def test_of_five_classes_no_top_five_is_drawn(figures: list[Any], classes: int | None, shown: bool) -> None:
-    draw_curves(run(), classes=classes)
-    assert ("top-5 95.0%" in words(figures[0])) is shown
-    assert "top-1 80.0%" in words(figures[0])
-
-
 def test_several_labels_have_a_mean_average_precision(figures: list[Any]) -> None:
     records = [{"kind": "epoch", "step": n, "train_loss": 1.0, "val_map": 0.1 * n} for n in (1, 2)]
     draw_curves(records)

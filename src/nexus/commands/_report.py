@@ -37,7 +37,7 @@ def report(
         NexusError: the model cannot be run.
     """
     scores = None if splits.val is None else _measure(folder, splits, options)
-    _draw_curves(folder, len(splits.train.classes))
+    _draw_curves(folder)
     result = TrainResult(
         folder=str(folder.path),
         classes=splits.train.classes,
@@ -64,12 +64,12 @@ def _measure(folder: RunFolder, splits: Splits, options: Mapping[str, Any]) -> E
     return write_report(scores.model_copy(update={"model": folder.path.name}), splits.val, folder.path)
 
 
-def _draw_curves(folder: RunFolder, classes: int) -> None:
+def _draw_curves(folder: RunFolder) -> None:
     from nexus.visualization import draw_curves
 
     records = folder.records()
     if any(record["kind"] == "step" for record in records):
-        draw_curves(records, title=folder.path.name, classes=classes).save(folder.path / "curves.png")
+        draw_curves(records, title=folder.path.name).save(folder.path / "curves.png")
 
 
 def _show(folder: RunFolder, loggers: Sequence[Logger]) -> None:

@@ -49,6 +49,9 @@ def train(
 ) -> TrainResult | DryRun:
     """Train a model on your own labelled pictures.
 
+    ``nexus train photos --mode probe`` learns the names of the folders in photos, in minutes; ``nexus classify new
+    --model runs/dinov2_vits14-probe`` then tells them of new pictures.
+
     The result is a folder that every other verb takes as `model`. A run that was interrupted goes on with the same
     command, bit for bit; on several GPUs or machines: ``torchrun --nproc-per-node 4 -m nexus train ...``.
 
@@ -64,9 +67,10 @@ def train(
         unlabelled: further pictures, whose labels a teacher guesses (``--set teacher=RUN``).
         epochs: times that every picture is seen.
         lr: highest learning rate.
-        seed: of everything that is random; 0 by default.
+        seed: what all that is random is drawn from; 0 by default.
         config: settings in a .toml or .json file, or in Python a mapping; see `nexus.training.TrainConfig`.
-        settings: single settings, ``optimizer.name=lamb``, ``mix.mixup=0.8``, ``lora.rank=8``, over those of `config`.
+        settings: single settings, ``optimizer.name=lamb``, ``mix.mixup_alpha=0.8``, ``lora.rank=8``, over those of
+            `config`.
         shots: with ``probe``, also say how good so many pictures a class would be, e.g. ``1,5,10``.
         parallel: how the processes that torchrun started share the work: copies of the model, or shards of it.
         track: where to log, too: ``tensorboard`` (by default, where installed), ``mlflow``, ``wandb``, ``none``.

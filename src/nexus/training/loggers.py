@@ -64,7 +64,7 @@ def build_loggers(names: Sequence[str] | None, run_folder: str | Path, config: M
 def _open(name: str, run_folder: Path, config: Mapping[str, Any]) -> Logger:
     if name not in LOGGERS:
         raise ConfigError(
-            f"logger = {name!r}: unknown{did_you_mean(name, LOGGERS)}; there are {', '.join(LOGGERS)} and none"
+            f"track = {name!r}: no such logger{did_you_mean(name, LOGGERS)}; there are {', '.join(LOGGERS)} and none"
         )
     try:
         return _Guarded(name, LOGGERS[name](run_folder, config))

@@ -414,16 +414,13 @@ def validation_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
         targets: (N,) int64, or (N, K) bool where a picture may show several classes.
 
     Returns:
-        `val_loss`, and `val_top1` and `val_top5` or `val_map`, 0..1.
+        `val_loss`, and `val_top1` or `val_map`, and `val_top5` of more than five classes; 0..1.
     """
     if targets.ndim == 2:
         loss = F.binary_cross_entropy_with_logits(logits, targets.float())
         return {"val_loss": float(loss), "val_map": mean_average_precision(logits, targets)}
-    return {
-        "val_loss": negative_log_likelihood(logits, targets),
-        "val_top1": top_k_accuracy(logits, targets),
-        "val_top5": top_k_accuracy(logits, targets, k=5),
-    }
+    scores = {"val_loss": negative_log_likelihood(logits, targets), "val_top1": top_k_accuracy(logits, targets)}
+    return scores | ({"val_top5": top_k_accuracy(logits, targets, k=5)} if logits.shape[1] > 5 else {})
 
 
 def save_best(network: nn.Module, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,7 @@ Points = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 """x (steps or epochs) and y of a curve, both (N,)."""
 
 
-def draw_curves(
-    records: Sequence[Mapping[str, Any]], *, title: str = "", monitor: str | None = None, classes: int | None = None
-) -> Image.Image:
+def draw_curves(records: Sequence[Mapping[str, Any]], *, title: str = "", monitor: str | None = None) -> Image.Image:
     """Draw a run's loss, accuracy and learning rate.
 
     Each step's loss is drawn pale and its centred running mean, over a fortieth of the run, in full colour. What was
@@ -49,8 +47,6 @@ def draw_curves(
         title: above the picture.
         monitor: the key by which the best epoch is chosen, the smallest of a loss and the largest of all else; None is
             ``val_top1``, ``val_map`` or ``val_loss``, whichever is there first.
-        classes: how many there are to tell apart, where it is known: of five or fewer, top-5 is always 100 %, and is
-            left out.
 
     Returns:
         RGB, 1200 pixels wide.
@@ -59,7 +55,7 @@ def draw_curves(
         InputError: no record has a loss.
         MissingDependencyError: matplotlib is not installed.
     """
-    run = _Run.read(records, () if classes is None or classes > 5 else ("val_top5",))
+    run = _Run.read(records)
     if not any(len(x) for x, _ in (run.curve("step", "loss"), run.curve("epoch", "train_loss"))):
         raise InputError("there is no training loss among these records, so there are no curves to draw")
     accurate = any(len(run.curve("epoch", key)[1]) for key in _ACCURACIES)
@@ -81,8 +77,7 @@ class _Run:
     ends: NDArray[np.float64]
 
     @classmethod
-    def read(cls, records: Sequence[Mapping[str, Any]], without: Collection[str] = ()) -> _Run:
-        records = [{key: value for key, value in one.items() if key not in without} for one in records]
+    def read(cls, records: Sequence[Mapping[str, Any]]) -> _Run:
         kinds = {kind: [one for one in records if one["kind"] == kind] for kind in ("step", "epoch", "resume")}
         return cls(kinds, np.array([0.0, *(one["step"] for one in kinds["epoch"])]))
 
