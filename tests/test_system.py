@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,28 @@ def test_memory_limit_of_version_1(tmp_path: Path) -> None:
     }
     write(tmp_path, files)
     assert (total_memory(tmp_path), available_memory(tmp_path)) == (5000, 0)
+
+
+FAULTS = """
+import resource, sys
+from nexus._system import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = bytearray(64 * 2**20)  # as a large activation
+    block[:: 4096] = bytes(len(block) // 4096)
+    del block
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(keep_freed_memory(), [faults() for _ in range(3)][-1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have another allocator")
+@pytest.mark.parametrize("variables", [{}, {"MALLOC_ARENA_MAX": "2"}])
+def test_freed_memory_is_kept_unless_the_user_has_set_the_allocator(variables: dict[str, str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | variables
+    done = subprocess.run([sys.executable, "-c", FAULTS], env=environment, capture_output=True, text=True, check=True)
+    kept, faults = done.stdout.split()
+    assert kept == str(not variables)
+    assert (int(faults) < 1000) is (not variables)  # of 16,384 pages

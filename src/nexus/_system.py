@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_memory", "total_memory", "usable_cores"]
+__all__ = ["available_memory", "keep_freed_memory", "total_memory", "usable_cores"]
 
 ROOT = Path("/")
 
@@ -31,6 +33,27 @@ def available_memory(root: Path = ROOT) -> int:
     """Return the memory in bytes that can be had now without swapping. Where only the total is known: half of it."""
     free = _meminfo(root).get("MemAvailable") or _physical_memory() // 2
     return max(0, min([free, *(limit - used for limit, used in _memory_limits(root))]))
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Options of glibc's mallopt, by their numbers in malloc.h."""
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory that it frees, for the next batch, where glibc allots it (Linux).
+
+    By itself glibc gives large blocks back to the system, and every page of the next batch's tensors is zeroed anew.
+    That is up to half of the time of a network in PyTorch on a CPU (docs/how-to/engines.md). Who has set one of glibc's
+    variables, such as ``MALLOC_TRIM_THRESHOLD_``, keeps what they say.
+
+    Returns:
+        Whether it does now.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    return mallopt is not None and all([mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_MMAP_MAX, 0)])
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nexus._seeds import sample_seeds
+from nexus._system import keep_freed_memory
 from nexus.datasets.labelled import LabelledImages
 from nexus.datasets.loader import Samples, TrainLoader
 from nexus.distributed import launch, shard
@@ -124,6 +125,8 @@ class Trainer:
         self.loader = self._loader(train, workers)
         self.validation = self._validation(val, workers) if val is not None else None
         model.gradient_checkpointing = config.gradient_checkpointing
+        if device.type == "cpu":
+            keep_freed_memory()
         model.to(device)
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
