@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,7 +92,13 @@ def start() -> Callable[..., subprocess.Popen[str]]:
 
     def run(*words: str | Path) -> subprocess.Popen[str]:
         line = [sys.executable, "-m", "nexus", *map(str, words)]
-        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=hear_interrupts if os.name == "posix" else None,
+        )  # fmt: skip
+
+    def hear_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a job in the background inherits as ignored
 
     return run
 

@@ -205,7 +205,7 @@ def test_a_table_of_other_columns_and_a_choice_of_classes(
     line = ("train", table, "--mode", "probe", "--model", model, "--out", tmp_path / "run", "--json")
     code, _, err = command(*line)
     assert code != 0
-    assert "it has 'photo', 'species': say image=" in err
+    assert "it has 'photo', 'species': say --image" in err
     code, out, err = command(*line, *columns, "--classes", "red,blue")
     assert code == 0, err
     assert json.loads(out)["classes"] == ["red", "blue"]

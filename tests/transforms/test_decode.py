@@ -357,9 +357,10 @@ def test_a_script_without_main_guard_and_a_hostile_current_folder(folder: Path) 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
 def test_no_process_outlives_its_parent(folder: Path, how: signal.Signals) -> None:
     code = """
-        import itertools, sys
+        import itertools, signal, sys
         from nexus.transforms.decode import Decoder
         from nexus.transforms.preprocess import PreprocessSpec
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background inherits as ignored
         with Decoder(PreprocessSpec(), workers=2) as pool:
             for result in pool.stream(itertools.cycle(sys.argv[1:])):
                 if result.index == 20:
@@ -375,7 +376,10 @@ def test_no_process_outlives_its_parent(folder: Path, how: signal.Signals) -> No
         workers = [int(number) for number in parent.stdout.readline().split()]
         assert workers
         os.killpg(parent.pid, how)
-        parent.communicate(timeout=20)
+        try:
+            parent.communicate(timeout=20)
+        finally:
+            parent.kill()
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
