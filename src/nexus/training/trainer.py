@@ -118,8 +118,8 @@ class Trainer:
         loggers: Sequence[Any] = (),
     ) -> None:
         self.precision = Precision(config.precision, device)
-        self.channels_last = prefers_channels_last(model) if config.channels_last is None else config.channels_last
-        config = config.replace(precision=self.precision.name, channels_last=self.channels_last)
+        channels_last = prefers_channels_last(model) if config.channels_last is None else config.channels_last
+        config = config.replace(precision=self.precision.name, channels_last=channels_last)
         self.model, self.objective, self.config, self.folder = model, objective, config, folder
         self.device, self.strict, self.progress, self.loggers = device, strict, progress, loggers
         self.loader = self._loader(train, workers)
@@ -128,7 +128,7 @@ class Trainer:
         if device.type == "cpu":
             keep_freed_memory()
         model.to(device)
-        if self.channels_last:
+        if channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective.to(device)
         self.average = EMA(model, config.ema) if config.ema else None
@@ -254,7 +254,8 @@ class Trainer:
         return mix(images, targets, samples.seeds, samples.partners, self.config.mix)
 
     def _normalised(self, samples: Samples) -> Tensor:
-        return normalise_batch(samples.images, self.model.preprocess, self.device, channels_last=self.channels_last)
+        channels_last = bool(self.config.channels_last)
+        return normalise_batch(samples.images, self.model.preprocess, self.device, channels_last=channels_last)
 
     # -- one epoch ---------------------------------------------------------------------------------------------------
 
