@@ -20,7 +20,7 @@ usual script with transformers, {timm:.2f} times as many as timm with two loadin
 eager fp32: at least {lowest:.4f}.
 """
 AGAINST_ENGINE = "- The whole way from files to index runs at {share:.2f} of the bare engine's speed."
-MEMORY = "- {many:,} pictures take {growth:.2f} times the memory of {few:,}."
+MEMORY = "- {many:,} pictures take {growth:.2f} times the memory of {few:,}{elsewhere}."
 
 
 def results(name: str) -> dict[str, Any]:
@@ -40,6 +40,8 @@ def stated() -> str:
     has = " and ".join(name for flag, name in units.items() if flag in machine["flags"])
     has += "" if "amx_bf16" in machine["flags"] else " but no AMX"
     _, few, many = rows("startup", "Memory")
+    other = results("startup")["machine"]["cpu"]
+    elsewhere = "" if other == machine["cpu"] else f" (on an {other})"
     parts = [
         MEASURED.format(cores={2: "two"}.get(machine["cores"], machine["cores"]), cpu=machine["cpu"], has=has),
         AGAINST_RIVALS.format(
@@ -49,7 +51,9 @@ def stated() -> str:
             lowest=agreement["lowest"] - 5e-5,  # rounded down: "at least"
         ),
         AGAINST_ENGINE.format(share=rows("index", "Beside the bare engine")[1]["times as fast"]),
-        MEMORY.format(many=many["images"], few=few["images"], growth=many["peak MB"] / few["peak MB"]),
+        MEMORY.format(
+            many=many["images"], few=few["images"], growth=many["peak MB"] / few["peak MB"], elsewhere=elsewhere
+        ),
     ]
     first, *points = (
         textwrap.fill(" ".join(part.split()), 120, subsequent_indent="  " * part.strip().startswith("-"))
