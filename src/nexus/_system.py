@@ -43,9 +43,9 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, for the next batch, where glibc allots it (Linux).
 
-    By itself glibc gives large blocks back to the system, and every page of the next batch's tensors is zeroed anew.
-    That is up to half of the time of a network in PyTorch on a CPU (docs/how-to/engines.md). Who has set one of glibc's
-    variables, such as ``MALLOC_TRIM_THRESHOLD_``, keeps what they say.
+    By itself glibc gives large blocks back to the system, and every page of the next batch's tensors is zeroed anew:
+    much of the time of a network with large activations, in PyTorch on a CPU. Who has set one of glibc's variables,
+    such as ``MALLOC_TRIM_THRESHOLD_``, keeps what they say.
 
     Returns:
         Whether it does now.
