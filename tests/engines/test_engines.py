@@ -63,6 +63,17 @@ def test_results_are_not_overwritten_by_the_next_call(model: TinyViT, pixels: np
             np.testing.assert_array_equal(first, before)
 
 
+def test_openvino_gives_the_parts_of_a_batch_in_order(model: TinyViT, pixels: np.ndarray) -> None:
+    whole, halves = (
+        build("openvino", model, ("embeddings",), CPU, pixels, spec=model.preprocess, threads=threads)
+        for threads in (1, 2)
+    )
+    for batch in (pixels, pixels[::-2], pixels[:1]):
+        expected, got = whole(batch)["embeddings"], halves(batch)["embeddings"]
+        assert got.shape == (len(batch), 32)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+
+
 def test_only_the_wanted_outputs_are_in_a_lowered_graph(model: TinyViT, pixels: np.ndarray, tmp_path: Path) -> None:
     import onnx
 
