@@ -48,6 +48,10 @@ LOOK_AHEAD_BYTES = 256 * 2**20
 PIPELINED_BYTES = 4096
 """A request this small fits into any pipe: it may be sent while the process is busy, and neither side can block."""
 
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20)}
+"""How much of a picture's memory a process keeps for the next one, for glibc, which by itself keeps next to nothing:
+zeroing its pages anew took a fifteenth of the time of decoding."""
+
 START_SECONDS = 60.0
 WATCH_SECONDS = 0.05
 
@@ -463,6 +467,7 @@ def _start_process() -> subprocess.Popen[bytes]:
     environment = {key: value for key, value in os.environ.items() if key not in dropped}
     # NumPy's BLAS would start a thread per core in each worker.
     environment |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = KEPT_MEMORY | environment
     command = [sys.executable, "-S", "-P", "-c", BOOT, *paths]
     pipe = subprocess.PIPE
     # A group of its own is out of reach of the terminal's Ctrl-C, which is for this process to handle.
