@@ -116,6 +116,9 @@ def test_what_a_config_cannot_say_is_named(key: str, value: Any) -> None:
         ("efficientnet_lite0", "proboscis-monkey.jpg", "proboscis monkey"),
         ("efficientnet_lite1", "coffee.png", "espresso"),
         ("efficientnet_lite2", "coffee.png", "espresso"),
+        ("efficientnet_b3.tv_in1k", "coffee.png", "espresso"),
+        ("efficientnet_b3.tv_in1k", "alpaca.jpg", "llama"),
+        ("efficientnet_b3.tv_in1k", "proboscis-monkey.jpg", "proboscis monkey"),
     ],
 )
 def test_real_weights_name_what_is_in_a_photo(name: str, photo: str, label: str, photos: Path) -> None:

