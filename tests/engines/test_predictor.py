@@ -11,6 +11,7 @@ from tiny_vit import SIZE, TinyViT
 
 from nexus.engines import Predictor, load
 from nexus.errors import ConfigError, InputError
+from nexus.models.cv import DINOv2
 from nexus.results import ProgressEvent
 from nexus.transforms.preprocess import PreprocessSpec
 
@@ -191,3 +192,17 @@ def test_decoding_processes_fit_the_job_and_stay_for_the_next(model: TinyViT, fi
             (idle,) = predictor._idle
             assert idle.workers == workers
     assert not predictor._idle
+
+
+def test_a_predictor_is_called_as_its_model_is(model: TinyViT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the variant, or else as the user names the weights; a module by its class."""
+    own = DINOv2({"image_size": 28, "patch_size": 14, "embed_dim": 16, "num_layers": 1, "num_heads": 2})
+    run = own.save_pretrained(tmp_path / "runs" / "mine")
+    assert load(run).name == load(f"{run}/").name == "mine"
+    monkeypatch.chdir(run)
+    assert load(".").name == "mine"
+    own.variant = "dinov2_vits14"
+    assert load(own).name == load(own.save_pretrained(tmp_path / "copy")).name == "dinov2_vits14"
+    assert load(model).name == "TinyViT"
+    named = Predictor(model, name="small")
+    assert named.name == named.like(preprocess=named.preprocess.at(64)).name == "small"

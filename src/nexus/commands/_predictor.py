@@ -23,6 +23,7 @@ __all__ = [
     "embed_all",
     "find",
     "load_source",
+    "model_name",
     "name_of",
     "open_predictor",
     "refuse_changes",
@@ -104,6 +105,7 @@ def open_predictor(options: Mapping[str, Any], preprocess: PreprocessSpec | None
         batch_size=options["batch_size"],
         workers=options["workers"],
         preprocess=preprocess or _changed(model.preprocess, options),
+        name=model_name(source),
     )
 
 
@@ -123,6 +125,15 @@ def load_source(options: Mapping[str, Any]) -> NexusModule:
     if isinstance(source, NexusModule):
         return source
     return load_model(source, **{name: options[name] for name in ("mirror", "accept_license", "progress")})
+
+
+def model_name(model: Any) -> str:
+    """Return what to call a `model` argument that is not loaded yet, or one that needs no loading."""
+    from nexus.engines.predictor import Predictor, source_name
+
+    if isinstance(model, Predictor):
+        return model.name
+    return source_name(DEFAULT_MODEL if model is None else model)
 
 
 def settings(spec: PreprocessSpec) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nexus.commands._predictor import open_predictor
-from nexus.commands._training import describe_data, model_name
+from nexus.commands._training import describe_data
 from nexus.errors import ImageError, require
 from nexus.results import DryRun, TrainResult
 
@@ -77,8 +77,8 @@ class ProbeRequest:
             folder.log({"kind": "probe", "chosen": row == sweep.best, **row.to_dict()})
         self._keep(predictor, sweep, folder.path)
         few_shot = self._few_shot(rows, targets, *validation) if self.shots and validation else ()
-        seconds, name = time.monotonic() - began, model_name(self.options["model"])
-        return report(folder, self.splits, self.options, mode="probe", model=name, seconds=seconds, few_shot=few_shot)
+        known: dict[str, Any] = {"model": predictor.name, "seconds": time.monotonic() - began, "few_shot": few_shot}
+        return report(folder, self.splits, self.options, mode="probe", **known)
 
     def estimate(self) -> DryRun:
         """Measure how fast features are made, and keep nothing but these."""
@@ -125,7 +125,7 @@ class ProbeRequest:
         """What decides the result, as the run's folder keeps it."""
         return {
             "mode": "probe",
-            "model": model_name(self.options["model"]),
+            "model": predictor.name,
             "weights": predictor.digest(),
             "preprocess": predictor.preprocess.to_dict(),
             "config": config.to_dict(),

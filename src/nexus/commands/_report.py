@@ -61,7 +61,7 @@ def _measure(folder: RunFolder, splits: Splits, options: Mapping[str, Any]) -> E
     wanted = {name: options[name] for name in ("engine", "device", "workers")}
     with Predictor(folder.path, **wanted) as predictor:
         scores = evaluate_classifier(predictor, splits.val, progress=options["progress"])
-    return write_report(scores.model_copy(update={"model": folder.path.name}), splits.val, folder.path)
+    return write_report(scores, splits.val, folder.path)
 
 
 def _draw_curves(folder: RunFolder) -> None:

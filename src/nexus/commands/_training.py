@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nexus.commands._options import DEFAULT_MODEL
-from nexus.commands._predictor import load_source
+from nexus.commands._predictor import load_source, model_name
 from nexus.errors import ConfigError, require
 from nexus.results import DryRun, Progress, ProgressEvent, TrainResult
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from nexus.training.run_folder import RunFolder
     from nexus.training.trainer import State, Trainer
 
-__all__ = ["TrainingRequest", "default_folder", "describe_data", "model_name", "read_data", "with_unlabelled"]
+__all__ = ["TrainingRequest", "default_folder", "describe_data", "read_data", "with_unlabelled"]
 
 HELD_OUT = 0.1
 """Share of each class that is measured on where the data brings no validation pictures."""
@@ -259,15 +258,6 @@ def describe_data(splits: Splits) -> dict[str, Any]:
                 "labels": hashlib.sha256(part.targets.tobytes()).hexdigest()[:16],
             }
     return described
-
-
-def model_name(model: Any) -> str:
-    """What to call a `model` argument: its name, the name of its folder, or its class."""
-    if model is None:
-        return DEFAULT_MODEL
-    if isinstance(model, str | Path):
-        return Path(model).name if Path(model).is_dir() else str(model)
-    return getattr(model, "name", None) or getattr(model, "variant", None) or type(model).__name__
 
 
 def default_folder(out: str | None, model: Any, mode: str) -> Path:

@@ -11,7 +11,6 @@ from typing_extensions import Unpack
 from nexus._files import write_file
 from nexus.commands._options import EngineOptions, TableOptions
 from nexus.commands._predictor import Skips, open_predictor
-from nexus.commands._training import model_name
 from nexus.commands._verb import verb
 from nexus.errors import ConfigError, require
 from nexus.results import EvaluateResult
@@ -93,7 +92,7 @@ def evaluate(
         result = score(predictor, scored, others, progress=options["progress"])
         for one in result.skipped:
             skips(one)
-    result = result.model_copy(update={"model": model_name(model), "skipped": tuple(skips)})
+    result = result.model_copy(update={"skipped": tuple(skips)})
     return result if out is None else write_report(result, scored, Path(out))
 
 

@@ -86,10 +86,12 @@ class Predictor(Closing):
         weights: a checkpoint file to read instead of the named model's own sources.
         mirror, accept_license: see `NexusModule.from_pretrained`.
         limits: what an image may cost to decode.
+        name: what to call a model that is no variant; None: see the attribute.
 
     Attributes:
         model: the `NexusModule`, in evaluation mode and on its device. Its weights must not change while the predictor
             is in use: engines keep converted copies.
+        name: the variant's; of other weights that of their folder or repository, of a module that of its class.
         preprocess: the spec in use.
         engine, batch_size: as they were asked for.
         workers: decoding processes, at most.
@@ -114,13 +116,15 @@ class Predictor(Closing):
         mirror: bool | None = None,
         accept_license: bool = False,
         limits: Limits | None = None,
+        name: str | None = None,
     ) -> None:
-        for name, value in (("batch_size", batch_size), ("workers", workers)):
+        for option, value in (("batch_size", batch_size), ("workers", workers)):
             if value is not None and value < 1:
-                raise ConfigError(f"{name} = {value}: must be at least 1")
+                raise ConfigError(f"{option} = {value}: must be at least 1")
+        name = name or source_name(model)
         if not isinstance(model, NexusModule):
             model = load_model(model, weights=weights, mirror=mirror, accept_license=accept_license)
-        self.model = model.eval()
+        self.model, self.name = model.eval(), model.variant or name
         self.preprocess = _spec(self.model.preprocess, preprocess)
         self._runner = Runner(self.model, self.preprocess, engine=engine, device=device)
         self.engine, self.batch_size, self._limits = engine, batch_size, limits
@@ -131,11 +135,6 @@ class Predictor(Closing):
     def close(self) -> None:
         """End the decoding processes. The predictor may be used again, and then starts new ones."""
         _close(self._idle)
-
-    @property
-    def name(self) -> str:
-        """The variant's name, or the class's where the weights have none."""
-        return self.model.variant or type(self.model).__name__
 
     @property
     def device(self) -> torch.device:
@@ -373,6 +372,7 @@ class Predictor(Closing):
             workers=self.workers,
             preprocess=preprocess or self.preprocess,
             limits=self._limits,
+            name=self.name,
         )
 
     def _decoder(self, total: int | None) -> Decoder:
@@ -439,6 +439,14 @@ def load(
         mirror=mirror,
         accept_license=accept_license,
     )
+
+
+def source_name(source: str | Path | NexusModule) -> str:
+    """Return what to call a model by what it is loaded from: a name, a folder, a repository, or a module itself."""
+    if isinstance(source, NexusModule):
+        return source.variant or type(source).__name__
+    folder = Path(source).expanduser()
+    return folder.absolute().name if folder.is_dir() else str(source)
 
 
 def as_items(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
