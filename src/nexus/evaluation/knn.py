@@ -50,7 +50,10 @@ class KNNClassifier(FeatureClassifier):
         Raises:
             InputError: see `probabilities`.
         """
-        library, queries = ann.faiss(), ann.normalised(self._ready(features))
+        return self._nearest(self._ready(features), k)
+
+    def _nearest(self, features: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        library, queries = ann.faiss(), ann.normalised(features)
         found = min(k, len(self._examples))
         cosine, examples = library.knn(queries, self._examples, found, metric=library.METRIC_INNER_PRODUCT)
         return cosine, self._labels[examples]
@@ -67,7 +70,7 @@ class KNNClassifier(FeatureClassifier):
         found = np.empty((len(features), len(self.classes)), dtype=np.float32)
         for start in range(0, len(features), QUERY_BLOCK):
             block = slice(start, start + QUERY_BLOCK)
-            found[block] = self.vote(*self.nearest(features[block], self.k))
+            found[block] = self.vote(*self._nearest(features[block], self.k))
         return found
 
     def _settings(self) -> dict[str, Any]:
