@@ -163,7 +163,10 @@ class EvaluateResult(Result):
     files: tuple[Name, ...] = ()
 
     def lines(self) -> list[str]:
-        """Overall figures, calibration, all settings of the protocol, the worst classes, the worst mistakes."""
+        """Overall figures, calibration, settings of the protocol, the worst classes, the worst mistakes.
+
+        All settings in the order in which they were tried, or of many the best, the chosen one first. A star marks it.
+        """
         said = [f"{self.model} ({self.protocol}) on {printable(self.data)}: {self.count} pictures"]
         said += self.headlines() + self._calibration() + self._settings() + self._worst_classes()
         if self.mistakes:
@@ -213,13 +216,13 @@ class EvaluateResult(Result):
     def _settings(self) -> list[str]:
         if not self.settings:
             return []
-        shown = sorted(self.settings, key=lambda one: (one.setting != self.setting, -one.top1))[:MOST_SHOWN]
+        best = sorted(self.settings, key=lambda one: (one.setting != self.setting, -one.top1))[:MOST_SHOWN]
+        shown, title = (self.settings, "SETTING") if len(best) == len(self.settings) else (best, "BEST SETTINGS")
         rows = [
             ("*" if one.setting == self.setting else "", one.setting, f"{one.top1:.1%}", f"{one.top5 or 0:.1%}")
-            for one in self.settings
-            if one in shown
+            for one in shown
         ]
-        head = ("", "SETTING" if len(rows) == len(self.settings) else "BEST SETTINGS", "TOP-1", "TOP-5")
+        head = ("", title, "TOP-1", "TOP-5")
         columns = 3 if shown[0].top5 is None else 4
         return ["", *aligned([row[:columns] for row in (head, *rows)], right={2, 3})]
 
