@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -140,6 +141,17 @@ def test_positions_keep_type_and_stored_grid() -> None:
     resampled = resample_positions(rows, (8, 5)).reshape(8, 5)
     assert (resampled.diff(dim=0) > 1).all()
     assert resampled.diff(dim=1).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("rows", [2, 3, 5])
+def test_a_single_column_of_positions_is_a_single_row_turned(rows: int, mode: Literal["bicubic", "bilinear"]) -> None:
+    table = torch.randn(4, 4, 6)
+    column, row = (
+        resample_positions(square.reshape(1, 16, 6), grid, mode=mode, antialias=True)
+        for square, grid in ((table, (rows, 1)), (table.transpose(0, 1), (1, rows)))
+    )
+    torch.testing.assert_close(column, row)
 
 
 @pytest.mark.parametrize("size", [(5, 8), (6, 9), (7, 7), (2, 3)])
