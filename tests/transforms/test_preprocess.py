@@ -18,6 +18,7 @@ from transformers.models.mobilenet_v1.image_processing_pil_mobilenet_v1 import M
 from transformers.models.mobilenet_v2.image_processing_pil_mobilenet_v2 import MobileNetV2ImageProcessorPil
 from transformers.models.mobilevit.image_processing_pil_mobilevit import MobileViTImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_size_for_max_num_patches
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nexus.assets import PHOTOS
@@ -31,7 +32,7 @@ from nexus.transforms.preprocess import (
     normalise_batch,
     spec_from_huggingface,
 )
-from nexus.transforms.resize import fit, resized_size
+from nexus.transforms.resize import fit, naflex_size, resized_size
 
 DINOV2 = {
     "size": {"shortest_edge": 256},
@@ -83,6 +84,23 @@ def test_equals_the_reference_processor(name: str, size: tuple[int, int]) -> Non
     steps = np.abs(actual - expected) * 255 * np.asarray(spec.std, np.float32)[:, None, None]
     assert steps.max() <= 1.01
     assert (steps > 0.01).mean() < 0.01
+
+
+def test_the_size_that_keeps_the_aspect_is_the_references() -> None:
+    rng = np.random.default_rng(0)
+    sides = np.exp2(rng.uniform(0, 14, (300, 2))).astype(int).tolist()
+    squarish = [(4000 + number, 4000) for number in range(20)]  # hang on the last digits of the scale
+    for width, height in [*map(tuple, sides), *squarish, (1, 1), (16384, 1), (640, 480)]:
+        for patch_size, max_patches in [(16, 256), (14, 1000), (8, 1)]:
+            found = naflex_size(width, height, patch_size, max_patches)
+            assert found == get_image_size_for_max_num_patches(height, width, patch_size, max_patches)
+            assert (found[0] // patch_size) * (found[1] // patch_size) <= max_patches
+    assert naflex_size(640, 480) == (224, 288)
+
+
+def test_a_size_of_no_patches_is_refused() -> None:
+    with pytest.raises(ConfigError, match="max_patches = 0: it must be at least 1"):
+        naflex_size(640, 480, max_patches=0)
 
 
 def test_whole_photographs_equal_the_reference_processor() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nexus.transforms.mix import ErasingConfig as ErasingConfig
     from nexus.transforms.mix import MixConfig as MixConfig
     from nexus.transforms.preprocess import PreprocessSpec as PreprocessSpec
+    from nexus.transforms.resize import naflex_size as naflex_size
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -32,6 +33,7 @@ __getattr__, __dir__, __all__ = attach(
         "MixConfig": ".mix",
         "PreprocessSpec": ".preprocess",
         "Seeded": ".decode",
+        "naflex_size": ".resize",
         "open_image": ".image",
     },
 )

@@ -191,6 +191,7 @@ def spec_from_huggingface(processor: Mapping[str, Any]) -> PreprocessSpec:
     """Translate the contents of a Hugging Face ``preprocessor_config.json``, of an image processor of any age.
 
     Rescaling other than by 1/255 and the second normalisation of EfficientNet's processor become part of mean and std.
+    The processor of NaFlex models, which keeps each picture's aspect, becomes the square of as many patches.
 
     Args:
         processor: the parsed file, or ``to_dict()`` of a processor.
@@ -250,6 +251,9 @@ def _geometry_from_huggingface(
     processor: Mapping[str, Any],
 ) -> tuple[int | tuple[int, int], tuple[int, int] | None]:
     """Return `resize` and `crop` of the spec."""
+    if "max_num_patches" in processor:  # NaFlex: one size for all, the square of as many patches; see `naflex_size`
+        side = math.isqrt(processor["max_num_patches"]) * processor["patch_size"]
+        return (side, side), None
     size, crop = processor.get("size"), processor.get("crop_size")
     cropped = bool(processor.get("do_center_crop")) and crop is not None
     if isinstance(size, int):  # files written before 2022

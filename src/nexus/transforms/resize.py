@@ -6,7 +6,9 @@ from math import ceil
 
 from PIL import Image
 
-__all__ = ["fit", "resized_size"]
+from nexus.errors import ConfigError
+
+__all__ = ["fit", "naflex_size", "resized_size"]
 
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -34,6 +36,40 @@ def resized_size(size: tuple[int, int], resize: int | tuple[int, int]) -> tuple[
         return width, height
     longer = int(resize * max(size) / min(size))
     return (resize, longer) if size[0] <= size[1] else (longer, resize)
+
+
+def naflex_size(width: int, height: int, patch_size: int = 16, max_patches: int = 256) -> tuple[int, int]:
+    """Return the size that keeps a picture's aspect, as well as whole patches can, in at most so many of them.
+
+    What NaFlex models were trained on (SigLIP 2, Tschannen et al. 2025, arXiv:2502.14786): the picture at the largest
+    scale, up to 100, at which its sides, rounded up to whole patches, hold no more than `max_patches`. The scale is
+    bisected to 1e-5, as the authors and transformers' `Siglip2ImageProcessor` do it, so that the sizes are theirs.
+
+    Args:
+        width, height: of the upright picture, in pixels.
+        patch_size: side of a patch, in pixels.
+        max_patches: the most patches that the result may have; also how many tokens the model computes.
+
+    Returns:
+        (height, width) in pixels, multiples of `patch_size`: what `PreprocessSpec.resize` takes.
+
+    Raises:
+        ConfigError: a number is less than 1.
+    """
+    for name, value in {"width": width, "height": height, "patch_size": patch_size, "max_patches": max_patches}.items():
+        if value < 1:
+            raise ConfigError(f"{name} = {value}: it must be at least 1")
+
+    def patches(scale: float) -> tuple[int, int]:
+        return max(1, ceil(height * scale / patch_size)), max(1, ceil(width * scale / patch_size))
+
+    low, high = 1e-6, 100.0
+    while high - low >= 1e-5:
+        middle = (low + high) / 2
+        rows, columns = patches(middle)
+        low, high = (middle, high) if rows * columns <= max_patches else (low, middle)
+    rows, columns = patches(low)
+    return rows * patch_size, columns * patch_size
 
 
 def fit(
