@@ -11,17 +11,45 @@ import pytest
 import torch
 from _transformers import randomised, through_folder
 from golden.formula import formula_images, formula_state
-from golden.make_siglip import OPEN_CLIP_TINY, TEXTS, TIMM_TINY, TINY_IMAGE, TINY_LENGTH, TINY_SIZES, TINY_TEXT, tokens
+from golden.make_siglip import (
+    NAFLEX_GRID,
+    NAFLEX_SIZES,
+    OPEN_CLIP_TINY,
+    TEXTS,
+    TIMM_TINY,
+    TINY_IMAGE,
+    TINY_LENGTH,
+    TINY_SIZES,
+    TINY_TEXT,
+    naflex_batch,
+    tokens,
+)
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import SiglipConfig, SiglipForImageClassification, SiglipModel, SiglipVisionConfig, SiglipVisionModel
+from transformers import (
+    Siglip2Config,
+    Siglip2ForImageClassification,
+    Siglip2Model,
+    Siglip2VisionConfig,
+    Siglip2VisionModel,
+    SiglipConfig,
+    SiglipForImageClassification,
+    SiglipModel,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
+from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 
+import nexus
 from nexus.errors import ConfigError, InputError
+from nexus.evaluation import ZeroShotClassifier
 from nexus.hub import read_tensors
 from nexus.models.cv import SigLIP, SigLIPVision
 from nexus.models.loading import load_converted, load_model
 from nexus.models.tokenizer import tokenizer_from_folder
-from nexus.transforms.preprocess import PreprocessSpec
+from nexus.transforms import naflex_size
+from nexus.transforms.preprocess import PreprocessSpec, apply, normalise
 
 HERE = Path(__file__).parent / "golden"
 GOLDEN = load_file(HERE / "siglip_outputs.safetensors")
@@ -180,6 +208,148 @@ def test_processor_of_a_folder_becomes_the_spec(tmp_path: Path) -> None:
     assert load_model(tmp_path).preprocess == expected
 
 
+# -- NaFlex ------------------------------------------------------------------------------------------------------------
+
+NO_SPECIAL_TOKENS: dict[str, Any] = {"bos_token_id": None, "eos_token_id": None}
+"""transformers' defaults for these are beyond a small vocabulary."""
+
+
+def naflex_inputs(*images: Tensor) -> dict[str, Tensor]:
+    """Several batches (B, 3, H, W) as one of transformers' NaFlex, in patches of 8, the shorter sequences padded."""
+    patches, mask, rows, columns = (torch.from_numpy(values) for values in naflex_batch(list(images), 8))
+    shapes = torch.stack([rows.amax(1), columns.amax(1)], 1) + 1
+    return {"pixel_values": patches, "pixel_attention_mask": mask, "spatial_shapes": shapes}
+
+
+def naflex_pair(image: dict[str, Any], text: dict[str, Any]) -> Any:
+    config = Siglip2Config(
+        vision_config={"num_patches": 16, "patch_size": 8, **image},
+        text_config={**TEXT, **NO_SPECIAL_TOKENS, **text, "projection_size": image["hidden_size"]},
+    )
+    config._attn_implementation = "eager"
+    return randomised(Siglip2Model(config))
+
+
+@pytest.mark.parametrize(("image", "text"), [(SMALL, SMALL), (LARGER, SMALL)])
+@torch.no_grad()
+def test_naflex_equals_transformers(image: dict[str, Any], text: dict[str, Any], tmp_path: Path) -> None:
+    """A batch of one shape here gives what transformers gives in a batch of all of them, padded and masked.
+
+    No shape is one patch wide: for those, PyTorch 2.13 repeats their first position in every row. The authors' code,
+    below, agrees with ours.
+    """
+    theirs, ids = naflex_pair(image, text), torch.randint(60, (3, 10))
+    batches = [torch.randn(2, 3, *size) for size in [(32, 32), (24, 40), (8, 16), (48, 72)]]
+    model = through_folder(theirs, tmp_path)
+    assert isinstance(model, SigLIP)
+    expected = theirs(input_ids=ids, **naflex_inputs(*batches), output_hidden_states=True)
+    vision = theirs.vision_model(**naflex_inputs(*batches), output_hidden_states=True)
+    for start, images in zip(range(0, 8, 2), batches, strict=True):
+        found, mine = model(images, ids), slice(start, start + 2)
+        length = found["tokens"].shape[1]
+        close(found["logits"], expected.logits_per_image[mine])
+        close(found["embeddings"], vision.pooler_output[mine])
+        close(found["tokens"], vision.last_hidden_state[mine, :length])
+        for ours, state in zip(found["features"], vision.hidden_states[1:], strict=True):
+            close(ours.flatten(2).transpose(1, 2), state[mine, :length])
+    close(found["text_embeddings"], theirs.get_text_features(ids).pooler_output)
+
+
+@torch.no_grad()
+def test_naflex_image_tower_equals_transformers(tmp_path: Path) -> None:
+    """From a folder, from memory, as a part of a pair, and with the linear layer of a classifier."""
+    vision = {**SMALL, "num_patches": 16, "patch_size": 8}
+    images = torch.randn(2, 3, 24, 56)
+    theirs = randomised(Siglip2VisionModel(Siglip2VisionConfig(**vision)))
+    model, expected = through_folder(theirs, tmp_path / "tower"), theirs(**naflex_inputs(images))
+    assert isinstance(model, SigLIPVision)
+    close(model(images)["tokens"], expected.last_hidden_state)
+    close(model(images)["embeddings"], expected.pooler_output)
+    from_memory = load_converted(SigLIPVision(model.config), theirs.state_dict(), "siglip", "memory")
+    assert from_memory.digest() == model.digest()
+
+    config = Siglip2Config(vision_config=vision, text_config={**TEXT, **NO_SPECIAL_TOKENS}, num_labels=5)
+    classifier = randomised(Siglip2ForImageClassification(config))
+    model = through_folder(classifier, tmp_path / "classifier")
+    close(model(images)["logits"], classifier(**naflex_inputs(images)).logits)
+
+
+@torch.no_grad()
+def test_naflex_equals_the_authors_code(tmp_path: Path) -> None:
+    """On one padded batch of several shapes; patches go through a linear layer, and positions are kept as a grid."""
+    import numpy as np
+
+    shapes = big_vision_shapes(scan=True) | {
+        "params/img/embedding/kernel": (8 * 8 * 3, 48),
+        "params/img/pos_embedding": (NAFLEX_GRID, NAFLEX_GRID, 48),
+    }
+    separate = {
+        key.replace("encoderblock/", f"encoderblock_{block}/"): shape[1:]
+        for key, shape in shapes.items()
+        if key.startswith("params/img/Transformer/encoderblock/")
+        for block in range(2)
+    }
+    shapes = {key: shape for key, shape in shapes.items() if "img/Transformer/encoderblock/" not in key} | separate
+    state = formula_state(shapes)
+    np.savez(tmp_path / "pair.npz", **{key: tensor.numpy() for key, tensor in state.items()})
+    image = {**OUR_IMAGE, "image_size": 8 * NAFLEX_GRID, "naflex": True, "patch_size": 8, "mlp_dim": 96}
+    model = SigLIP({"image": image, "text": OUR_TEXT})
+    model = load_converted(model, read_tensors(tmp_path / "pair.npz"), "siglip", "pair.npz").eval()  # type: ignore[assignment]
+    for start, size in zip(range(0, 8, 2), NAFLEX_SIZES, strict=True):
+        found = model(formula_images(size), tokens())
+        length = found["tokens"].shape[1]
+        close(found["tokens"], GOLDEN["big_vision.naflex.tokens"][start : start + 2, :length])
+        for key in ("embeddings", "logits"):
+            close(found[key], GOLDEN[f"big_vision.naflex.{key}"][start : start + 2])
+
+
+def test_what_a_naflex_config_leaves_out_is_transformers_default() -> None:
+    from nexus.models.cv.siglip.convert import config_from_huggingface
+
+    described = {"model_type": "siglip2", "text_config": {"vocab_size": 256000}, "vision_config": {}}
+    theirs = Siglip2Config(text_config={"vocab_size": 256000}, vision_config={})
+    config = config_from_huggingface(described)
+    assert config == config_from_huggingface(json.loads(theirs.to_json_string(False)))
+    assert (config["image"]["image_size"], config["image"]["naflex"]) == (256, True)
+
+
+def test_a_grid_of_positions_that_is_no_square_is_named() -> None:
+    from nexus.models.cv.siglip.convert import config_from_huggingface
+
+    with pytest.raises(ConfigError, match=r"num_patches = 250 in config\.json is no square"):
+        config_from_huggingface({"model_type": "siglip2_vision_model", "num_patches": 250})
+
+
+def test_naflex_processor_of_a_folder_becomes_a_square(tmp_path: Path) -> None:
+    Siglip2ImageProcessorPil(patch_size=8, max_num_patches=70).save_pretrained(tmp_path)
+    Siglip2VisionModel(Siglip2VisionConfig(**SMALL, patch_size=8)).save_pretrained(tmp_path)
+    half = (0.5, 0.5, 0.5)
+    expected = PreprocessSpec(resize=(64, 64), crop=None, interpolation="bilinear", mean=half, std=half)
+    assert load_model(tmp_path).preprocess == expected
+
+
+@pytest.mark.parametrize("size", [(640, 427), (333, 501), (200, 1601), (40, 31), (40, 1), (256, 256)])
+@torch.no_grad()
+def test_pictures_in_their_own_aspect_equal_the_reference(size: tuple[int, int], tmp_path: Path) -> None:
+    """From the picture to the vector: the size, the pixels within a step of 1/255, and the model on them."""
+    import numpy as np
+
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8))
+    inputs = Siglip2ImageProcessorPil(patch_size=8, max_num_patches=64)(picture, return_tensors="pt")
+    half = (0.5, 0.5, 0.5)
+    height, width = naflex_size(*picture.size, 8, 64)
+    spec = PreprocessSpec(resize=(height, width), crop=None, interpolation="bilinear", mean=half, std=half)
+    pixels = torch.from_numpy(normalise(apply(picture, spec)[None], spec))
+    patches = naflex_inputs(pixels)["pixel_values"]
+    assert inputs["spatial_shapes"].tolist() == [[height // 8, width // 8]]
+    assert (patches - inputs["pixel_values"][:, : patches.shape[1]]).abs().max() * 0.5 <= 1.01 / 255
+    theirs = randomised(Siglip2VisionModel(Siglip2VisionConfig(**SMALL, num_patches=16, patch_size=8)))
+    cosine = torch.cosine_similarity(
+        through_folder(theirs, tmp_path)(pixels)["embeddings"], theirs(**inputs).pooler_output
+    )
+    assert cosine.item() > 0.99999
+
+
 # -- the authors' code, timm, OpenCLIP ---------------------------------------------------------------------------------
 
 
@@ -302,6 +472,18 @@ def test_texts_of_siglip_2_are_lower_cased(tokenizer_class: str, tmp_path: Path)
     """The repositories hold Gemma's tokenizer, which does not; the models were trained on lower-cased texts."""
     import transformers
 
+    files = gemma_files()
+    reference = transformers.Siglip2Tokenizer(**files)
+    stored = getattr(transformers, tokenizer_class)(**files)
+    stored.save_pretrained(tmp_path)
+    texts = ["a cat", "A CAT, Über", "漢 x", "", "many words that are more than the model takes"]
+    found = tokenizer_from_folder(tmp_path, 16, lowercase=SigLIP.lowercase)
+    assert found is not None
+    assert found(texts).tolist() == reference(texts, **PADDING).input_ids
+
+
+def gemma_files() -> dict[str, Any]:
+    """A small tokenizer as Gemma's: what transformers' classes of it take."""
     letters = ["▁", *"abcdefghijklmnopqrstuvwxyz.,ü", "ca", "cat", "▁cat"]
     vocabulary = [
         *("<pad>", "<eos>", "<bos>", "<unk>", "<mask>"),
@@ -309,12 +491,31 @@ def test_texts_of_siglip_2_are_lower_cased(tokenizer_class: str, tmp_path: Path)
         *letters,
     ]
     numbers = {token: number for number, token in enumerate(vocabulary)}
-    files = {"vocab": numbers, "merges": [("c", "a"), ("ca", "t"), ("▁", "cat")]}
-    reference = transformers.Siglip2Tokenizer(**files, add_bos_token=False, add_eos_token=True)
-    stored = getattr(transformers, tokenizer_class)(**files, add_bos_token=False, add_eos_token=True)
-    stored.save_pretrained(tmp_path)
-    texts = ["a cat", "A CAT, Über", "漢 x", "", "many words that are more than the model takes"]
-    padding = {"padding": "max_length", "padding_side": "right", "truncation": True, "max_length": 16}
-    found = tokenizer_from_folder(tmp_path, 16, lowercase=SigLIP.lowercase)
-    assert found is not None
-    assert found(texts).tolist() == reference(texts, **padding).input_ids
+    merges = [("c", "a"), ("ca", "t"), ("▁", "cat")]
+    return {"vocab": numbers, "merges": merges, "add_bos_token": False, "add_eos_token": True}
+
+
+PADDING: dict[str, Any] = {"padding": "max_length", "padding_side": "right", "truncation": True, "max_length": 16}
+
+
+@torch.no_grad()
+def test_a_naflex_folder_labels_pictures_by_words(tmp_path: Path) -> None:
+    """From pictures and labels to probabilities, as transformers' processor, tokenizer and model give them."""
+    import numpy as np
+    from transformers import Siglip2Tokenizer
+
+    theirs = naflex_pair(SMALL, {**SMALL, "vocab_size": 300, "max_position_embeddings": 16})
+    processor = Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16)
+    tokenizer = Siglip2Tokenizer(**gemma_files())
+    for part in (theirs, processor, tokenizer):
+        part.save_pretrained(tmp_path)
+    rng, labels = np.random.default_rng(0), ["A cat", "a bus", "über"]
+    pictures = [Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)) for _ in range(3)]
+    expected = theirs(
+        tokenizer(labels, **PADDING, return_tensors="pt").input_ids, **processor(pictures, return_tensors="pt")
+    )
+    with nexus.load(tmp_path, engine="eager") as predictor:
+        assert predictor.preprocess.size == (32, 32)
+        classifier = ZeroShotClassifier(predictor, labels, "none")
+        found = classifier.probabilities(predictor.embed(pictures).vectors)
+    close(torch.from_numpy(np.asarray(found)).float(), expected.logits_per_image.sigmoid())

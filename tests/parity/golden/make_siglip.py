@@ -37,6 +37,12 @@ TINY_TEXT: dict[str, Any] = {"width": 24, "depth": 2, "num_heads": 2, "mlp_dim":
 TINY_LENGTH = 9
 TINY_SIZES = {"even": 32, "remainder": 37}
 
+NAFLEX_GRID = 4
+"""Rows and columns of the small NaFlex's position embeddings."""
+
+NAFLEX_SIZES = ((24, 40), (48, 16), (32, 32), (40, 8))
+"""Of the images in its one batch, two of each: sequences of 15, 12, 16 and 5 patches."""
+
 TIMM_TINY: dict[str, Any] = {"embed_dim": 48, "depth": 2, "num_heads": 3, "img_size": 64, "patch_size": 16}
 
 OPEN_CLIP_TINY: dict[str, Any] = {
@@ -104,6 +110,8 @@ V2 |= {f"siglip2_so400m14_{size}": "So400m/14" for size in (224, 384)}
 V2 |= {f"siglip2_so400m16_{size}": "So400m/16" for size in (256, 384, 512)}
 V2 |= {f"siglip2_giantopt16_{size}": "g-opt/16" for size in (256, 384)}
 
+NAFLEX = {"siglip2_vitb16_naflex": "B", "siglip2_so400m16_naflex": "So400m"}
+
 DIMS = {"B": 768, "L": 1024, "So400m": 1152, "g-opt": 1536}
 
 OPEN_CLIP_SIZES = {"B/16": "B-16", "B/32": "B-32", "L/16": "L-16", "So400m/14": "SO400M-14", "So400m/16": "SO400M-16"}
@@ -119,7 +127,8 @@ def main(checkout: Path) -> None:
     write_keys(
         "siglip",
         {
-            "big_vision": {name: big_vision_shapes(name, size) for name, size in (V1 | V2).items()},
+            "big_vision": {name: big_vision_shapes(name, size) for name, size in (V1 | V2).items()}
+            | {name: naflex_shapes(width) for name, width in NAFLEX.items()},
             "open_clip": {name: open_clip_shapes(name, size) for name, size in (V1 | V2).items()},
         },
     )
@@ -133,21 +142,25 @@ def stub_the_rest_of_big_vision() -> None:
     import big_vision
 
     big_vision.utils = sys.modules["big_vision.utils"]
+    helpers = types.ModuleType("big_vision.models.proj.image_text.utils")  # wants an older jax, to use many devices
+    helpers.batch_shmap = lambda function, *arguments: function(*arguments)  # type: ignore[attr-defined]
+    sys.modules[helpers.__name__] = helpers
 
 
-def big_vision_model(image: dict[str, Any], text: dict[str, Any], out_dim: int | None) -> Any:
+def big_vision_model(image: dict[str, Any], text: dict[str, Any], out_dim: int | None, image_model: str = "vit") -> Any:
     from big_vision.models.proj.image_text import two_towers
 
     image = {"pool_type": "map", **image}
-    return two_towers.Model(image=image, text=text, out_dim=(None, out_dim), temperature_init=10.0, bias_init=-10.0)
+    start = {"temperature_init": 10.0, "bias_init": -10.0}
+    return two_towers.Model(image_model=image_model, image=image, text=text, out_dim=(None, out_dim), **start)
 
 
-def flat_shapes(model: Any, size: int, length: int) -> dict[str, list[int]]:
+def flat_shapes(model: Any, image: Any, length: int) -> dict[str, list[int]]:
     import jax
     from flax.traverse_util import flatten_dict
 
-    key, image, text = jax.random.PRNGKey(0), np.zeros((1, size, size, 3), np.float32), np.zeros((1, length), np.int32)
-    variables = jax.eval_shape(model.init, key, image, text)["params"]
+    text = np.zeros((1, length), np.int32)
+    variables = jax.eval_shape(model.init, jax.random.PRNGKey(0), image, text)["params"]
     return {f"params/{name}": list(leaf.shape) for name, leaf in flatten_dict(variables, sep="/").items()}
 
 
@@ -159,7 +172,22 @@ def big_vision_shapes(name: str, size: str) -> dict[str, list[int]]:
     text = {"variant": "So400m" if width == "g-opt" else width, "vocab_size": vocabulary, "scan": scan}
     headless = name == "siglip_so400m16_256.i18n"
     model = big_vision_model({"variant": size, "scan": scan}, text, None if headless else DIMS[width])
-    return flat_shapes(model, side(name), 16 if name == "siglip_so400m14_224" else 64)
+    return flat_shapes(model, blank(side(name)), 16 if name == "siglip_so400m14_224" else 64)
+
+
+def blank(size: int) -> Any:
+    return np.zeros((1, size, size, 3), np.float32)
+
+
+def naflex_model(image: dict[str, Any], text: dict[str, Any], out_dim: int) -> Any:
+    return big_vision_model({"posemb": "learn_2d", **image}, text, out_dim, "proj.image_text.naflex_vit")
+
+
+def naflex_shapes(width: str) -> dict[str, list[int]]:
+    """As `SigLIP2_demo.ipynb` builds them."""
+    text = {"variant": width, "vocab_size": 256_000, "scan": True}
+    model = naflex_model({"variant": width, "nposemb": 16}, text, DIMS[width])
+    return flat_shapes(model, naflex_batch([torch.zeros(1, 3, 256, 256)], 16), 64)
 
 
 def side(name: str) -> int:
@@ -185,6 +213,7 @@ def write_outputs() -> None:
     from safetensors.torch import save_file
 
     found = {f"big_vision.{kind}.{key}": t for kind in TINY_SIZES for key, t in big_vision_answers(kind).items()}
+    found |= {f"big_vision.naflex.{key}": t for key, t in naflex_answers().items()}
     trunk = filled(timm.create_model("vit_base_patch32_siglip_256", **TIMM_TINY))
     layers = open_clip.transformer  # configs of SigLIP 2 state this activation and this epsilon
     kinds = {"act_layer": partial(torch.nn.GELU, "tanh"), "norm_layer": partial(layers.LayerNorm, eps=1e-6)}
@@ -198,21 +227,47 @@ def write_outputs() -> None:
 
 def big_vision_answers(kind: str) -> dict[str, Tensor]:
     """The authors' code on weights of the formula; the second kind keeps its blocks as one."""
-    from flax.traverse_util import unflatten_dict
-
     scan, size = kind == "remainder", TINY_SIZES[kind]
     model = big_vision_model({**TINY_IMAGE, "scan": scan}, {**TINY_TEXT, "scan": scan}, 48)
-    state = formula_state(flat_shapes(model, size, TINY_LENGTH))
+    return answers(model, formula_images((size, size)).permute(0, 2, 3, 1).numpy())
+
+
+def naflex_answers() -> dict[str, Tensor]:
+    """The authors' NaFlex on one batch of images of several shapes, the shorter sequences padded."""
+    image = {key: value for key, value in TINY_IMAGE.items() if key != "patch_size"}
+    model = naflex_model({**image, "nposemb": NAFLEX_GRID}, {**TINY_TEXT, "scan": True}, 48)
+    return answers(model, naflex_batch([formula_images(size) for size in NAFLEX_SIZES], TINY_IMAGE["patch_size"][0]))
+
+
+def naflex_batch(images: list[Tensor], patch: int) -> Any:
+    """What the authors' model reads: patches (B, N, P * P * 3), whether each is one, and its row and column."""
+    parts = []
+    for batch in images:
+        rows, columns = batch.shape[-2] // patch, batch.shape[-1] // patch
+        cut = batch.unflatten(3, (columns, patch)).unflatten(2, (rows, patch))  # (B, 3, rows, P, columns, P)
+        patches = cut.permute(0, 2, 4, 3, 5, 1).reshape(len(batch), rows * columns, -1)
+        row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        places = [grid.reshape(1, -1).expand(len(batch), -1) for grid in (torch.ones_like(row), row, column)]
+        parts.append([patches, *places])
+    length = max(part[0].shape[1] for part in parts)
+    pads = [[torch.cat([p, p.new_zeros(len(p), length - p.shape[1], *p.shape[2:])], 1) for p in part] for part in parts]
+    return tuple(torch.cat(column).numpy() for column in zip(*pads, strict=True))
+
+
+def answers(model: Any, images: Any) -> dict[str, Tensor]:
+    """What a model of the authors' answers, on weights of the formula."""
+    from flax.traverse_util import unflatten_dict
+
+    state = formula_state(flat_shapes(model, images, TINY_LENGTH))
     params = unflatten_dict({key.removeprefix("params/"): t.numpy() for key, t in state.items()}, sep="/")
-    images = formula_images((size, size)).permute(0, 2, 3, 1).numpy()
     image, text, out = model.apply({"params": params}, images, tokens().numpy())
-    answers = {
+    found = {
         "tokens": out["img/encoded"],
         "embeddings": out["img/pre_logits"],
         "text_embeddings": out["txt/logits"],
         "logits": image @ text.T * out["t"] + out["b"],
     }
-    return {key: torch.from_numpy(np.array(value)) for key, value in answers.items()}
+    return {key: torch.from_numpy(np.array(value)) for key, value in found.items()}
 
 
 def write_tokenizer() -> None:

@@ -1,7 +1,8 @@
 """SigLIP: Sigmoid Loss for Language Image Pre-Training (Zhai et al. 2023, arXiv:2303.15343), and SigLIP 2.
 
-SigLIP 2 (Tschannen et al. 2025, arXiv:2502.14786) trains the same two towers otherwise, on text in many languages;
-its fixed-resolution models are here, the ones of variable aspect (NaFlex) are not. The authors' code and weights
+SigLIP 2 (Tschannen et al. 2025, arXiv:2502.14786) trains the same two towers otherwise, on text in many languages.
+Its NaFlex models take pictures of any aspect: of a batch, all have one size, by default the square of as many patches;
+`nexus.transforms.naflex_size` is the size that keeps a picture's aspect. The authors' code and weights
 (google-research/big_vision) are under the Apache License 2.0. Parity: with the authors' code, transformers,
 timm and OpenCLIP.
 """

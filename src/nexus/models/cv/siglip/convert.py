@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nexus.errors import ConfigError
 from nexus.models.conversion import (
     CheckpointFormat,
     State,
@@ -89,7 +91,7 @@ OPEN_CLIP_TEXT: dict[str, str | None] = {
 
 
 def from_transformers(state: State, config: AnyConfig) -> dict[str, Tensor]:
-    """Convert `SiglipModel`, `SiglipVisionModel` and `SiglipForImageClassification`."""
+    """Convert `SiglipModel`, `SiglipVisionModel`, `SiglipForImageClassification`, and their `Siglip2` namesakes."""
     if not any(key.startswith("vision_model.") for key in state):  # in memory, transformers 5 has no such prefix
         state = {f"vision_model.{key}": tensor for key, tensor in state.items()}
     towers = {"vision_model.": "image.", "text_model.": "text."}
@@ -138,8 +140,8 @@ def tower(state: State) -> dict[str, Tensor]:
             query, key, value = joint.chunk(3)
             fused |= {f"attn_pool.q.{kind}": query, f"attn_pool.kv.{kind}": torch.cat([key, value])}
     if "pos_embed" in fused:
-        positions = fused["pos_embed"]
-        fused["pos_embed"] = positions if positions.ndim == 3 else positions.unsqueeze(0)
+        positions = fused["pos_embed"]  # (N, D), (1, N, D), or (rows, columns, D)
+        fused["pos_embed"] = positions.reshape(1, -1, positions.shape[-1])
     return fused
 
 
@@ -148,6 +150,7 @@ def assembled(state: State, config: AnyConfig) -> dict[str, Tensor]:
 
     A multilingual model has no projection of texts; transformers' files have the identity in its place.
     """
+    state = convolving(state, config.image if isinstance(config, SigLIPConfig) else config)
     if isinstance(config, SigLIPConfig):
         width = config.text.embed_dim
         projection = {"text.proj.weight": torch.eye(width), "text.proj.bias": torch.zeros(width)}
@@ -156,6 +159,15 @@ def assembled(state: State, config: AnyConfig) -> dict[str, Tensor]:
     if config.pool == "mean":
         image = {key: tensor for key, tensor in image.items() if not key.startswith("attn_pool.")}
     return image
+
+
+def convolving(state: State, c: SigLIPVisionConfig) -> State:
+    """Make a convolution of NaFlex's patch embedding, which is a linear layer over flattened patches."""
+    key = "image.patch_embed.proj.weight"
+    if key not in state or state[key].ndim != 2:
+        return state
+    kernel = state[key].reshape(-1, c.patch_size, c.patch_size, c.in_channels)  # (D, P * P * 3) -> (D, P, P, 3)
+    return {**state, key: kernel.permute(0, 3, 1, 2)}
 
 
 def below(state: State, prefix: str) -> dict[str, Tensor]:
@@ -192,7 +204,7 @@ def big_vision_tower(state: State) -> dict[str, Tensor]:
 def torch_layout(key: str, tensor: Tensor) -> Tensor:
     """Bring one flax array into the layout of torch."""
     *_, layer, kind = ("", *key.split("/"))
-    if kind == "kernel" and layer == "embedding":
+    if kind == "kernel" and layer == "embedding" and tensor.ndim == 4:  # NaFlex's is a linear layer
         return tensor.permute(3, 2, 0, 1)  # (H, W, in, out) -> (out, in, H, W)
     if kind == "kernel" and layer == "out":
         return tensor.flatten(0, 1).T  # (heads, head_dim, D) -> (D, D)
@@ -219,40 +231,61 @@ TOWER_DEFAULTS: dict[str, Any] = {
     "num_attention_heads": 12,
     "layer_norm_eps": 1e-6,
 }
-VISION_DEFAULTS: dict[str, Any] = {**TOWER_DEFAULTS, "image_size": 224, "patch_size": 16, "num_channels": 3}
+VISION_DEFAULTS: dict[str, Any] = {
+    **TOWER_DEFAULTS,
+    "image_size": 224,
+    "num_patches": 256,
+    "patch_size": 16,
+    "num_channels": 3,
+}
 TEXT_DEFAULTS: dict[str, Any] = {**TOWER_DEFAULTS, "vocab_size": 32_000, "max_position_embeddings": 64}
-"""What a ``config.json`` leaves out: the defaults of transformers' `SiglipVisionConfig` and `SiglipTextConfig`."""
+"""What a ``config.json`` leaves out: the defaults of transformers' `SiglipVisionConfig` and `SiglipTextConfig`, which
+those of `Siglip2` share, but that theirs have a number of patches for an image size."""
 
 
 def class_from_huggingface(described: Mapping[str, Any]) -> str:
     """Return the class: transformers' classifier has the image tower alone, under the model type of the pair."""
-    alone = described["model_type"] == "siglip_vision_model" or huggingface_classes(described)
+    alone = described["model_type"].endswith("_vision_model") or huggingface_classes(described)
     return "SigLIPVision" if alone else "SigLIP"
 
 
 def config_from_huggingface(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate a ``config.json`` of the model types ``siglip`` and ``siglip_vision_model``.
+    """Translate a ``config.json`` of the model types ``siglip``, ``siglip2`` (NaFlex) and of their image towers alone.
 
     Raises:
         ConfigError: a value that our model does not have, named.
     """
-    if described["model_type"] == "siglip_vision_model":
-        return vision_config(described)
-    image = vision_config(described.get("vision_config") or {})
+    naflex = described["model_type"].startswith("siglip2")
+    if described["model_type"].endswith("_vision_model"):
+        return vision_config(described, naflex)
+    image = vision_config(described.get("vision_config") or {}, naflex)
     if classes := huggingface_classes(described):
         return {**image, "pool": "mean", "num_classes": classes}  # transformers' classifier reads the mean
     return {"image": image, "text": text_config(described.get("text_config") or {})}
 
 
-def vision_config(described: Mapping[str, Any]) -> dict[str, Any]:
+def vision_config(described: Mapping[str, Any], naflex: bool) -> dict[str, Any]:
     values = {**VISION_DEFAULTS, **described}
+    patch = square_side(values, "patch_size")
     return {
         **tower_config(values),
-        "image_size": square_side(values, "image_size"),
-        "patch_size": square_side(values, "patch_size"),
+        "image_size": grid_side(values) * patch if naflex else square_side(values, "image_size"),
+        "naflex": naflex,
+        "patch_size": patch,
         "in_channels": values["num_channels"],
         "pool": "attention" if values.get("vision_use_head", True) else "mean",
     }
+
+
+def grid_side(values: Mapping[str, Any]) -> int:
+    """Return the side of the square grid for which NaFlex stores its position embeddings."""
+    side = math.isqrt(values["num_patches"])
+    if side**2 != values["num_patches"]:
+        raise ConfigError(
+            f"num_patches = {values['num_patches']} in config.json is no square; only square grids of position "
+            "embeddings are supported"
+        )
+    return side
 
 
 def text_config(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class SigLIPVisionConfig(TowerConfig):
     """What makes one image tower; the defaults are ViT-B/16.
 
     Attributes:
-        image_size: side in pixels for which the position embeddings are stored; other sizes resample them.
+        image_size: side in pixels for which the position embeddings are stored; other sizes resample them, bicubically.
+        naflex: whether they are resampled as SigLIP 2's NaFlex was trained, for images of any aspect: bilinearly, and
+            low-passed where the grid gets smaller.
         patch_size: side of a patch in pixels.
         in_channels: channels of the images.
         num_classes: outputs of the linear head; 0: no head, and no logits.
@@ -60,6 +62,7 @@ class SigLIPVisionConfig(TowerConfig):
     """
 
     image_size: PositiveInt = 224
+    naflex: bool = False
     patch_size: PositiveInt = 16
     in_channels: PositiveInt = 3
     num_classes: NonNegativeInt = 0
@@ -168,6 +171,11 @@ class SigLIPVision(WeightInitMixin, NexusModule):
 
     `forward` gives `embeddings` (B, D) (what the head reads), `tokens` (B, N, D), `features`, `pyramid` of one level,
     `logits` where there is a head and `attentions` if asked for.
+
+    NaFlex (SigLIP 2) is this tower, trained on pictures that keep their aspect. A batch here has one height and width,
+    so every patch is of the image: the mask of padded sequences, by which the authors batch several shapes, is not
+    needed, and the vectors are the same. The preprocess spec squashes pictures to one square, as all that runs a model
+    wants one size; `nexus.transforms.naflex_size` says which size keeps a picture's aspect.
     """
 
     Config = SigLIPVisionConfig
@@ -212,7 +220,8 @@ class SigLIPVision(WeightInitMixin, NexusModule):
         """Turn images into the tokens that enter the first block, (B, N, D), and their grid."""
         x = self.patch_embed(self.without_remainder(images))
         grid = (x.shape[-2], x.shape[-1])
-        return x.flatten(2).transpose(1, 2) + resample_positions(self.pos_embed, grid), grid
+        how: dict[str, Any] = {"mode": "bilinear", "antialias": True} if self.config.naflex else {}
+        return x.flatten(2).transpose(1, 2) + resample_positions(self.pos_embed, grid, **how), grid
 
     def without_remainder(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
         """Cut off what no patch covers, at the right and at the bottom, from images of the size that was trained with.

@@ -7,6 +7,12 @@ models, which also states their licence; of SigLIP 2 those of FiftyOne's model z
 `preprocessor_config.json` of these repositories: the picture is squashed to a square, bicubically for SigLIP and
 bilinearly for SigLIP 2. Scores, zero-shot: OpenCLIP's `docs/openclip_results.csv` at 89fb801 for SigLIP, the authors'
 `README_siglip2.md` for SigLIP 2. No hash was computed here. Citations: the BibTeX of the notebooks.
+
+NaFlex: the repositories are those of `README_siglip2.md`, the authors' files and the grid of 16 x 16 position
+embeddings those of `SigLIP2_demo.ipynb`; text tower, tokenizer, mean and std as in transformers'
+`convert_siglip2_to_hf.py`; licence: the model card of google/siglip2-base-patch16-naflex-jax, and of So400m a third
+party's listing of the repository (gigarouter). The scores are for 256 patches in each picture's own aspect, as their
+source says; the preprocess spec squashes to the square of as many.
 """
 
 from __future__ import annotations
@@ -17,9 +23,11 @@ CLASSES = ("SigLIP", "SigLIPVision")
 
 HUGGINGFACE = {
     "siglip": "SigLIP",
+    "siglip2": "SigLIP",
+    "siglip2_vision_model": "SigLIPVision",
     "siglip_vision_model": "SigLIPVision",
 }
-"""SigLIP 2 of fixed resolution calls itself ``siglip`` too; ``siglip2`` is NaFlex, which is not here."""
+"""SigLIP 2 of fixed resolution calls itself ``siglip`` too; ``siglip2`` is NaFlex."""
 
 CITATION: tuple[dict[str, Any], ...] = (
     {
@@ -68,6 +76,7 @@ GEMMA: dict[str, Any] = {"vocab_size": 256_000}
 
 OPEN_CLIP = "mlfoundations/open_clip, docs/openclip_results.csv"
 README_2 = "google-research/big_vision, README_siglip2.md"
+README_NAFLEX = f"{README_2} (256 patches in each picture's own aspect)"
 
 FIRST: dict[str, tuple[str, int, int, dict[str, Any], str, str, float | None]] = {
     "siglip_vitb16_224": ("b", 16, 224, ENGLISH, "base-patch16-224", "webli_en_b16_224_63724782", 76.04),
@@ -121,6 +130,8 @@ SECOND: dict[str, tuple[str, int, int, str, str, float]] = {
     "siglip2_so400m16_256": ("so400m", 16, 256, "so400m-patch16-256", "siglip2_so400m16_256", 83.4),
     "siglip2_so400m16_384": ("so400m", 16, 384, "so400m-patch16-384", "siglip2_so400m16_384", 84.1),
     "siglip2_so400m16_512": ("so400m", 16, 512, "so400m-patch16-512", "siglip2_so400m16_512", 84.3),
+    "siglip2_vitb16_naflex": ("b", 16, 256, "base-patch16-naflex", "siglip2_b16_naflex", 78.5),
+    "siglip2_so400m16_naflex": ("so400m", 16, 256, "so400m-patch16-naflex", "siglip2_so400m16_naflex", 83.5),
     "siglip2_giantopt16_256": ("g-opt", 16, 256, "giant-opt-patch16-256", "siglip2_g-opt16_256", 84.5),
     "siglip2_giantopt16_384": ("g-opt", 16, 384, "giant-opt-patch16-384", "siglip2_g-opt16_384", 85.0),
 }
@@ -165,7 +176,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         name: {
             "class_name": "SigLIP",
             "config": {
-                "image": {**TOWERS[tower], "patch_size": patch, "image_size": size},
+                "image": {
+                    **TOWERS[tower],
+                    "patch_size": patch,
+                    "image_size": size,
+                    "naflex": name.endswith("_naflex"),
+                },
                 "text": {
                     **TOWERS["so400m" if tower == "g-opt" else tower],
                     **GEMMA,
@@ -195,7 +211,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
             },
             "tasks": ("zero-shot",),
             "license": "Apache-2.0",
-            "score": {"imagenet_1k_zero_shot_top1": score, "source": README_2},
+            "score": {
+                "imagenet_1k_zero_shot_top1": score,
+                "source": README_NAFLEX if name.endswith("_naflex") else README_2,
+            },
         }
         for name, (tower, patch, size, repository, file, score) in SECOND.items()
     },
@@ -232,6 +251,11 @@ TINY: tuple[dict[str, Any], ...] = (
         "config": {"image": TINY_IMAGE, "text": TINY_TEXT},
         "sizes": ((32, 32), (40, 24)),
         "texts": {"length": 9, "vocabulary": 50},
+    },
+    {
+        "class_name": "SigLIPVision",
+        "config": {**TINY_IMAGE, "num_classes": 5, "naflex": True},
+        "sizes": ((32, 32), (40, 24)),
     },
 )
 """Smallest models of every shape, and input sizes (height, width) that they take; for the contract tests."""
