@@ -101,7 +101,7 @@ def test_labels_that_cannot_be(folder: Path, model: str, text_model: str, comman
     with pytest.raises(ConfigError, match="templates stand around labels"):
         nexus.classify(str(folder), templates="simple", model=text_model)
     with pytest.raises(
-        InputError, match=r"DINOv2 reads no text. Take a model that does: clip_.*, siglip_.*--task zero-shot"
+        InputError, match=r"tiny reads no text. Take a model that does: clip_.*, siglip_.*--task zero-shot"
     ):
         nexus.classify(str(folder), labels="a cat,a dog", model=model)
     with pytest.raises(InputError, match="has no classifier head, but it reads text"):
