@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import nexus
-from nexus.errors import InputError
+from nexus.errors import ConfigError, ImageError, InputError
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -56,8 +56,24 @@ def test_a_region_of_a_picture(folder: Path, collection: str, tmp_path: Path) ->
     part = nexus.search(collection, str(tmp_path / "canvas.png"), k=1, region=(40, 60, 160, 120)).results[0].hits[0]
     assert part.path.endswith("giraffe.jpg")
     assert part.cosine > max(0.999, whole.cosine)
-    with pytest.raises(InputError, match="is not inside the picture, which is 400x300"):
+    with pytest.raises(InputError, match=r"is not inside .*canvas\.png, which is 400x300"):
         nexus.search(collection, str(tmp_path / "canvas.png"), region=(300, 0, 160, 120))
+
+
+def test_a_region_of_a_picture_that_cannot_be_read(folder: Path, collection: str) -> None:
+    (bad := folder / "bad.png").write_bytes(b"?")
+    report = nexus.search(collection, [str(bad), str(folder / "gibbon.jpg")], k=1, region=(0, 0, 80, 60))
+    assert [Path(result.query).name for result in report.results] == ["gibbon.jpg"]
+    assert [Path(skipped.source).name for skipped in report.skipped] == ["bad.png"]
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        nexus.search(collection, str(bad), region=(0, 0, 80, 60), strict=True)
+
+
+def test_what_is_wrong_is_said_before_anything_is_read() -> None:
+    with pytest.raises(ConfigError, match="k"):
+        nexus.search("nowhere.nexus", "x.jpg", k=0)
+    with pytest.raises(InputError, match="text number 2 is empty"):
+        nexus.search("nowhere.nexus", text=["a bus", " "])
 
 
 def test_only_within_a_folder(folder: Path, collection: str) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
 from typing_extensions import Unpack
 
 from nexus.commands._collection import open_collection, predictor_for
 from nexus.commands._options import DEFAULT_MODEL, DEFAULT_TEXT_MODEL, RunOptions
 from nexus.commands._predictor import Skips, embed_all, find, name_of
 from nexus.commands._verb import verb
-from nexus.errors import ConfigError, InputError
-from nexus.results import SearchReport, SearchResult
+from nexus.errors import ConfigError, ImageError, InputError
+from nexus.results import SearchReport, SearchResult, Skipped, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ def search(
     queries: Any = None,
     *,
     text: Sequence[str] | str = (),
-    k: int = 5,
+    k: Annotated[int, Field(ge=1)] = 5,
     region: tuple[int, int, int, int] | None = None,
     within: str | None = None,
     sheet: str | None = None,
@@ -58,14 +59,17 @@ def search(
 
     Raises:
         ConfigError: neither a picture nor a text to look for.
-        InputError: no query can be read, or the collection's model reads no text.
+        InputError: no query can be read, a region is not inside its picture, or a text is empty or the collection's
+            model reads none.
         CollectionError: the collection cannot be opened, or was made with other weights.
     """
-    skips, texts = Skips(options["strict"]), [text] if isinstance(text, str) else list(text)
+    skips, texts = Skips(options["strict"]), [one.strip() for one in ([text] if isinstance(text, str) else text)]
     if queries is None and not texts:
         raise ConfigError("say what to look for: a picture, or text= (a few words)")
     if queries is None and region:
         raise ConfigError("region is a part of a picture: say of which")
+    if "" in texts:
+        raise InputError(f"text number {texts.index('') + 1} is empty; leave it out")
     default = DEFAULT_TEXT_MODEL if texts else DEFAULT_MODEL
     opened = open_collection(collection, options, skips, root, default)
     predictor = predictor_for(opened, options)
@@ -73,7 +77,7 @@ def search(
     if queries is not None:
         pictures = [(name_of(picture, n), picture) for n, picture in enumerate(find(queries, skips))]
         if region:
-            pictures = [(name, _cut(picture, region)) for name, picture in pictures]
+            pictures = list(_cut(pictures, region, skips))
         names, vectors = embed_all(predictor, pictures, opened.identity.pooling, opened.identity.layer, skips)
         if not names:
             raise skips.nothing("no query", queries)
@@ -113,26 +117,30 @@ def _read(opened: Collection, predictor: Predictor, texts: Sequence[str]) -> np.
             f"{opened.folder} holds {opened.identity.pooling!r} features{layer}, with which texts cannot be compared. "
             f"{again}, and leave out pooling and layer"
         )
-    if "" in (stripped := [text.strip() for text in texts]):
-        raise InputError(f"text number {stripped.index('') + 1} is empty")
-    return predictor.embed_text(stripped)
+    return predictor.embed_text(texts)
 
 
-def _cut(picture: Any, region: tuple[int, int, int, int]) -> Any:
-    """The part of a picture that a region names.
+def _cut(
+    pictures: Iterable[tuple[str, Any]], region: tuple[int, int, int, int], skips: Skips
+) -> Iterator[tuple[str, Any]]:
+    """The part that a region names of each picture that can be read.
 
     Raises:
         InputError: the region lies outside.
     """
     from nexus.transforms.image import open_image
 
-    image = open_image(picture)
     x, y, width, height = region
-    if min(x, y) < 0 or min(width, height) < 1 or x + width > image.width or y + height > image.height:
-        raise InputError(
-            f"region {x} {y} {width} {height} is not inside the picture, which is {image.width}x{image.height}"
-        )
-    return image.crop((x, y, x + width, y + height))
+    for name, picture in pictures:
+        try:
+            image = open_image(picture)
+        except ImageError as error:
+            skips(Skipped(source=name, reason=error.reason))
+            continue
+        if min(x, y) < 0 or min(width, height) < 1 or x + width > image.width or y + height > image.height:
+            size = f"{image.width}x{image.height}"
+            raise InputError(f"region {x} {y} {width} {height} is not inside {printable(name)}, which is {size}")
+        yield name, image.crop((x, y, x + width, y + height))
 
 
 def _draw(report: SearchReport) -> None:
