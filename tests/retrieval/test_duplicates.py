@@ -74,6 +74,15 @@ def test_each_pair_says_which_finder_found_it(tmp_path: Path) -> None:
     assert "found by phash" in "\n".join(result.lines())
 
 
+def test_a_hash_that_the_features_contradict_found_no_pair(tmp_path: Path) -> None:
+    """Also where the features alone are asked for less than the hash needs of them."""
+    vectors = np.eye(DIMS)[[0, 0]]
+    vectors[1, 1] = 1  # cosine 0.71
+    collection = collect(tmp_path, [("a.jpg", "00", 5, vectors[0]), ("b.jpg", "01", 5, vectors[1])])
+    (group,) = dedupe(collection, cosine=0.5, bits_cosine=0.9).near
+    assert [pair.found_by for pair in group.pairs] == [("features",)]
+
+
 def test_dedupe_of_nothing_and_one(tmp_path: Path) -> None:
     empty = Collection.create(tmp_path / "empty.nexus", tmp_path, IDENTITY)
     assert dedupe(empty).lines() == ["0 exact and 0 near groups among 0 images"]

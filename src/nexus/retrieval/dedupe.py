@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from nexus.errors import ConfigError
@@ -65,18 +67,17 @@ def _near(
     groups = groups_of(len(positions), pairs.first, pairs.second)
     group_of = {member: number for number, members in enumerate(groups) for member in members}
     evidence: list[list[NearPair]] = [[] for _ in groups]
-    for pair in _described(pairs, paths, cosine, bits):
-        evidence[group_of[pair[0]]].append(pair[1])
+    by_hash = (pairs.bits <= bits) & (pairs.cosine >= bits_cosine)
+    for first, pair in _described(pairs, paths, phash=by_hash, features=pairs.cosine >= cosine):
+        evidence[group_of[first]].append(pair)
     return tuple(
         NearGroup(paths=tuple(paths[member] for member in members), pairs=tuple(found))
         for members, found in zip(groups, evidence, strict=True)
     )
 
 
-def _described(pairs: Pairs, paths: list[str], cosine: float, bits: int) -> list[tuple[int, NearPair]]:
-    described = []
-    for first, second, similarity, differing in zip(*(part.tolist() for part in pairs), strict=True):
-        by = [name for name, says in (("phash", differing <= bits), ("features", similarity >= cosine)) if says]
-        pair = NearPair(first=paths[first], second=paths[second], cosine=similarity, bits=differing, found_by=tuple(by))
-        described.append((first, pair))
-    return described
+def _described(pairs: Pairs, paths: list[str], **finders: np.ndarray) -> Iterator[tuple[int, NearPair]]:
+    """Each pair, after the number of its first picture; `finders` say for each pair, (P,), whether they found it."""
+    for number, (first, second, cosine, bits) in enumerate(zip(*(part.tolist() for part in pairs), strict=True)):
+        found_by = tuple(name for name, found in finders.items() if found[number])
+        yield first, NearPair(first=paths[first], second=paths[second], cosine=cosine, bits=bits, found_by=found_by)
