@@ -397,6 +397,14 @@ def test_explained_variance_is_that_of_pca(folder: Path) -> None:
         assert writer.state.dims == 4
 
 
+def test_nothing_cannot_be_reduced(folder: Path) -> None:
+    with (
+        Collection.writer(folder, IDENTITY, folder) as writer,
+        pytest.raises(ConfigError, match="there is no image yet"),
+    ):
+        writer.reduce(4)
+
+
 @pytest.mark.parametrize("dims", [0, DIMS, 12])
 def test_a_reduction_that_cannot_be_is_refused(folder: Path, dims: int) -> None:
     fill(folder, vectors(10))

@@ -97,6 +97,7 @@ def test_kmeans_does_not_depend_on_length_and_prints_nothing(capfd: pytest.Captu
     [
         ({"k": 0, "method": "kmean"}, "did you mean 'kmeans'"),
         ({"k": 11}, r"k = 11: must be 1\.\.10"),
+        ({"k": 0}, r"k = 0: must be 1\.\.10"),
         ({"k": 2, "method": "hdbscan"}, "leave k out"),
         ({"method": "hdbscan", "min_size": 1}, "min_size = 1"),
     ],
@@ -233,6 +234,13 @@ def test_exact_copies_of_examples_are_not_recommended(tmp_path: Path) -> None:
         writer.put(b"copy of 0", f"{0:064x}", None, (1, 1), vectors[0])
     ranked = recommend(Collection.open(tmp_path / "photos.nexus"), vectors[:1], exclude={0})
     assert sorted(Path(entry.path).name for entry in ranked) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_at_least_one_is_recommended(tmp_path: Path, k: int) -> None:
+    vectors, _ = blobs([5])
+    with pytest.raises(ConfigError, match=f"k = {k}: must be at least 1"):
+        recommend(collect(tmp_path, vectors), vectors[:2], k=k, exclude={0, 1})
 
 
 def test_each_example_counts_the_same() -> None:

@@ -178,7 +178,7 @@ def candidates(index: Index, queries: Vectors, k: int, alive: NDArray[np.bool_] 
     """Return (Q, >=k) rows that probably hold the nearest ones, unordered, -1 where there are none.
 
     Args:
-        index: of any kind.
+        index: ``hnsw`` or ``ivfpq``.
         queries: (Q, D), normalised.
         k: how many are wanted in the end.
         alive: rows that may be returned, or None for all.

@@ -52,7 +52,10 @@ def cluster(
     if not collection.count:
         raise InputError(f"{collection.folder} is empty; there is nothing to group")
     unit = ann.normalised(collection.vectors)
-    labels = hdbscan(unit, min_size) if method == "hdbscan" else kmeans(unit, k or choose_k(unit, seed), seed)
+    if method == "hdbscan":
+        labels = hdbscan(unit, min_size)
+    else:
+        labels = kmeans(unit, choose_k(unit, seed) if k is None else k, seed)
     groups = [_group(unit, np.flatnonzero(labels == label)) for label in range(labels.max() + 1)]
     groups.sort(key=lambda group: (-len(group[0]), group[0][0]))
     return ClusterResult(

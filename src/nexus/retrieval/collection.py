@@ -319,7 +319,7 @@ class Collection:
             for block in self.blocks():
                 flat.add(ann.normalised(block))
             self._flat = flat
-        ann.faiss()
+        ann.faiss()  # this thread may be another one, whose number of cores is not set
         return self._flat
 
     def _alive(self) -> NDArray[np.bool_] | None:

@@ -65,11 +65,12 @@ def find_copies(
     """
     if not 0 < threshold <= 1 or k < 1:
         raise ConfigError(f"threshold = {threshold} must be above 0 and at most 1, and k = {k} at least 1")
-    queries = ann.normalised(collection.project(vectors))
+    projected = collection.project(vectors)
+    queries = ann.normalised(projected)
     if not collection.count:
         return [() for _ in queries]
     wanted = max(k, 10)
-    by_features = collection.search(vectors, wanted).positions
+    by_features = collection.nearest(projected, wanted).positions
     hashed = np.flatnonzero(collection.has_phash)
     nearest = (
         hash_neighbours(hashes, collection.phashes[hashed], wanted) if len(hashed) else np.empty((len(queries), 0), int)

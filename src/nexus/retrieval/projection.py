@@ -53,6 +53,8 @@ def fit_projection(blocks: Iterable[NDArray[np.float32]], dims: int) -> Projecti
         total += wide.sum(0)
         moment += wide.T @ wide
     width = len(total)
+    if not count:
+        raise ConfigError(f"dims = {dims}: there is no image yet to learn the directions from; index some first")
     if not 0 < dims < width:
         raise ConfigError(f"dims = {dims}: must be 1..{width - 1} for vectors of {width}")
     if count < dims:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nexus.errors import InputError
+from nexus.errors import ConfigError, InputError
 from nexus.results import Recommendation
 from nexus.retrieval import ann
 from nexus.retrieval.collection import Collection
@@ -58,8 +58,11 @@ def recommend(
         Up to k images, best first, without the excluded ones and without exact copies of them.
 
     Raises:
+        ConfigError: k < 1.
         InputError: the vectors do not fit, nothing is liked, or the examples cancel.
     """
+    if k < 1:
+        raise ConfigError(f"k = {k}: must be at least 1")
     liked = collection.project(likes)
     disliked = collection.project(dislikes) if dislikes is not None and len(dislikes) else liked[:0]
     direction = profile(liked, disliked)
