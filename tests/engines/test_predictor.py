@@ -183,6 +183,15 @@ def test_values_out_of_range_are_named(model: TinyViT) -> None:
         Predictor(model, batch_size=0)
     with pytest.raises(ConfigError, match="device = 'tpu5'"):
         Predictor(model, device="tpu5")
+    with pytest.raises(ConfigError, match="a module has its own"):
+        Predictor(model, weights="mine.pt")
+
+
+def test_one_output_is_written_as_several(predictor: Predictor, pixels: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"write \('logits',\)"):
+        next(predictor.stream(pixels, "logits"))
+    with pytest.raises(InputError, match=r"write \('embeddings',\)"):
+        predictor.choice("embeddings")
 
 
 def test_decoding_processes_fit_the_job_and_stay_for_the_next(model: TinyViT, files: list[Path]) -> None:

@@ -124,6 +124,8 @@ class Predictor(Closing):
         name = name or source_name(model)
         if not isinstance(model, NexusModule):
             model = load_model(model, weights=weights, mirror=mirror, accept_license=accept_license)
+        elif weights is not None:
+            raise ConfigError(f"weights = {weights}: a module has its own; give the name of the model in its place")
         self.model, self.name = model.eval(), model.variant or name
         self.preprocess = _spec(self.model.preprocess, preprocess)
         self._runner = Runner(self.model, self.preprocess, engine=engine, device=device)
@@ -148,7 +150,7 @@ class Predictor(Closing):
 
     def choice(self, outputs: Sequence[str] = ("embeddings",)) -> Choice:
         """Say which engine runs these outputs, why, and what came of the others."""
-        return self._runner.selector(tuple(outputs)).choice()
+        return self._runner.selector(_several(outputs)).choice()
 
     def digest(self) -> str:
         """Return the digest of the weights; see `NexusModule.digest`."""
@@ -199,13 +201,13 @@ class Predictor(Closing):
             Consecutive batches. Images that cannot be read are in `Batch.skipped`, never raised.
 
         Raises:
-            InputError: the model has no such output.
+            InputError: the model has no such output, or `outputs` is a single text.
             EngineError: the engine that was asked for cannot run the model, or gives other answers than eager fp32.
         """
         items = as_items(images)
         if total is None and isinstance(items, Sized):
             total = len(items)
-        selector = self._runner.selector(tuple(outputs))
+        selector = self._runner.selector(_several(outputs))
         selector.expect(total)
         report = _Report(progress, stage, total, selector)
         decoder = self._decoder(total)
@@ -425,8 +427,8 @@ def load(
     """Load a model, ready to take pictures; see `Predictor` for the arguments and errors.
 
     Args:
-        source: a name (`nexus.list_models()`), a folder written by `save_pretrained`, a Hugging Face folder or
-            repository of a supported family, or a module.
+        source: a name (`nexus.list_models()`), a folder written by `save_pretrained`, a folder or repository of
+            transformers or timm of a supported family, or a module.
     """
     return Predictor(
         source,
@@ -515,6 +517,12 @@ def top_classes(logits: np.ndarray, labels: Sequence[str] | None, top_k: int) ->
     scores /= scores.sum()
     best = np.argsort(-scores, kind="stable")[:top_k]
     return tuple(Prediction(label=labels[i] if labels else str(i), index=int(i), score=float(scores[i])) for i in best)
+
+
+def _several(outputs: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(outputs, str):  # a sequence too: of its letters
+        raise InputError(f"outputs = {outputs!r}: several are expected, so write ({outputs!r},)")
+    return tuple(outputs)
 
 
 def _submit(thread: ThreadPoolExecutor, selector: Selector, stretch: _Stretch) -> Future[Outputs] | None:
