@@ -26,8 +26,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from nexus.engines.predictor import Predictor, output_path
 from nexus.evaluation import FeatureCache, FeatureClassifier, KNNClassifier
 from nexus.evaluation import LinearProbe as FeatureProbe
-from nexus.models.base import NexusModule
-from nexus.models.loading import load_model
 
 __all__ = ["KNN", "Embedder", "LinearProbe"]
 
@@ -139,9 +137,8 @@ def loaded(
     model: Any, size: int | None, engine: str, device: str, batch_size: int | None, workers: int | None
 ) -> Predictor:
     """Return a predictor; the last two stay loaded, since scikit-learn copies estimators freely."""
-    module = model if isinstance(model, NexusModule) else load_model(model)
-    spec = None if size is None else module.preprocess.at(size)
-    return Predictor(module, engine=engine, device=device, batch_size=batch_size, workers=workers, preprocess=spec)
+    predictor = Predictor(model, engine=engine, device=device, batch_size=batch_size, workers=workers)
+    return predictor if size is None else predictor.like(preprocess=predictor.preprocess.at(size))
 
 
 def as_pictures(X: Any) -> list[Any]:
