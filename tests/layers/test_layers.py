@@ -20,7 +20,9 @@ from nexus.layers import (
     SqueezeExcite,
     SwiGLU,
     as_map,
+    channels_last,
     conv2d,
+    lay_out,
     linear_rates,
     resample_positions,
 )
@@ -194,3 +196,18 @@ def test_inverted_residual_adds_its_branch() -> None:
     torch.testing.assert_close(added(x), x + project(hidden * weights))
     plain = InvertedResidual(**parts, stride=1, residual=False)
     torch.testing.assert_close(plain(x), project(hidden))
+
+
+def test_kernels_lie_channels_last_where_convolutions_overlap() -> None:
+    overlapping, patches = nn.Conv2d(3, 8, 3, stride=2), nn.Conv2d(3, 8, 4, stride=4)
+    for module, wanted, fastest in (
+        (overlapping, None, torch.channels_last),
+        (patches, None, torch.contiguous_format),
+        (overlapping, False, torch.contiguous_format),
+        (patches, True, torch.channels_last),
+    ):
+        lay_out(nn.Sequential(module), wanted)
+        assert module.weight.is_contiguous(memory_format=fastest)
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.equal(channels_last(images), images)
+    assert overlapping(channels_last(images)).is_contiguous(memory_format=torch.channels_last)

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from nexus.layers.classifier_head import build_head as build_head
     from nexus.layers.conv import Padding as Padding
     from nexus.layers.conv import SameConv2d as SameConv2d
+    from nexus.layers.conv import channels_last as channels_last
     from nexus.layers.conv import conv2d as conv2d
     from nexus.layers.conv import conv_bn as conv_bn
+    from nexus.layers.conv import lay_out as lay_out
     from nexus.layers.conv import make_divisible as make_divisible
+    from nexus.layers.conv import prefers_channels_last as prefers_channels_last
     from nexus.layers.drop_path import DropPath as DropPath
     from nexus.layers.drop_path import linear_rates as linear_rates
     from nexus.layers.drop_path import seed_drop_path as seed_drop_path
@@ -66,8 +69,10 @@ __getattr__, __dir__, __all__ = attach(
         "add_lora": ".lora",
         "as_map": ".patch_embed",
         "build_head": ".classifier_head",
+        "channels_last": ".conv",
         "conv2d": ".conv",
         "conv_bn": ".conv",
+        "lay_out": ".conv",
         "linear_rates": ".drop_path",
         "load_lora": ".lora",
         "lora_state": ".lora",
@@ -75,6 +80,7 @@ __getattr__, __dir__, __all__ = attach(
         "merge_lora": ".lora",
         "merged_state": ".lora",
         "mix_values": ".attention",
+        "prefers_channels_last": ".conv",
         "relative_bias": ".relative_position",
         "resample_positions": ".pos_embed",
         "seed_drop_path": ".drop_path",

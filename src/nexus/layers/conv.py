@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Padding", "SameConv2d", "conv2d", "conv_bn", "make_divisible"]
+__all__ = [
+    "Padding",
+    "SameConv2d",
+    "channels_last",
+    "conv2d",
+    "conv_bn",
+    "lay_out",
+    "make_divisible",
+    "prefers_channels_last",
+]
 
 Padding = Literal["same", "fixed", "symmetric"]
 """Of strided convolutions. ``"same"``: TensorFlow's, by the size of each input, one more at the bottom and right where
@@ -65,6 +75,28 @@ def conv_bn(
     if act is not None:
         layers["act"] = act
     return nn.Sequential(layers)
+
+
+def channels_last(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Return the images with the channels of a pixel side by side in memory, the format that convolutions like best.
+
+    What they give has it too, and so all maps of a network whose first convolution gets its images this way.
+    """
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def prefers_channels_last(module: nn.Module) -> bool:
+    """Whether a module is faster with its kernels in that format, too: one whose convolutions overlap.
+
+    That of a patch embedding, which is a matrix product, does not care.
+    """
+    return any(isinstance(part, nn.Conv2d) and part.kernel_size != part.stride for part in module.modules())
+
+
+def lay_out(module: nn.Module, channels_last: bool | None = None) -> None:
+    """Bring a module's kernels into the memory format in which it is fastest, or into the one that is asked for."""
+    wanted = prefers_channels_last(module) if channels_last is None else channels_last
+    module.to(memory_format=torch.channels_last if wanted else torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def make_divisible(width: int | float, divisor: int = 8) -> int:

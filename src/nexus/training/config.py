@@ -43,7 +43,7 @@ class TrainConfig(Config):
         drop_path: rate of stochastic depth at the last block; None: the model's own.
         clip_grad: longest gradient; None: any.
         precision: of the forward and backward pass. auto: bf16 where the device computes it fast, else fp32.
-        channels_last: lay out pictures pixel by pixel, which convolutions prefer. None: for convolutional networks.
+        channels_last: lay out kernels and pictures pixel by pixel, which convolutions prefer. None: where they overlap.
         compile: let torch.compile fuse the model.
         gradient_checkpointing: recompute blocks in the backward pass instead of keeping their activations.
         balanced: draw every class equally often.

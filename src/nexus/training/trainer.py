@@ -27,7 +27,7 @@ from nexus.datasets.loader import Samples, TrainLoader
 from nexus.distributed import launch, shard
 from nexus.distributed.shard import Parallel
 from nexus.errors import ImageError
-from nexus.layers.drop_path import seed_drop_path
+from nexus.layers import lay_out, prefers_channels_last, seed_drop_path
 from nexus.metrics.classification import mean_average_precision, negative_log_likelihood, top_k_accuracy
 from nexus.models.base import NexusModule
 from nexus.models.loading import save_model
@@ -128,8 +128,7 @@ class Trainer:
         if device.type == "cpu":
             keep_freed_memory()
         model.to(device)
-        if channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_out(model, channels_last)
         objective.to(device)
         self.average = EMA(model, config.ema) if config.ema else None
         self.network = self._network(parallel)
@@ -402,12 +401,6 @@ def blank(samples: Samples) -> Samples:
         seeds=zeros,
         partners=zeros,
     )
-
-
-def prefers_channels_last(model: nn.Module) -> bool:
-    """Whether most of a model's weights are kernels of convolutions that see more than one pixel."""
-    kernels = [m.weight.numel() for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size != m.stride]
-    return 2 * sum(kernels) > sum(parameter.numel() for parameter in model.parameters())
 
 
 def validation_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:

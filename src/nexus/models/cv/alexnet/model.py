@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.errors import InputError
+from nexus.layers import channels_last
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -108,7 +109,7 @@ class AlexNet(WeightInitMixin, NexusModule):
         features: list[Tensor] = []
         pyramid: dict[int, Tensor] = {}
 
-        x = images
+        x = channels_last(images)
         for number, block in enumerate(self.blocks, start=1):
             x = self.run_block(block, x)
             features.append(x)

@@ -12,7 +12,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import resample_positions
+from nexus.layers import channels_last, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -102,7 +102,7 @@ class CLIPResNet(WeightInitMixin, NexusModule):
         features: list[Tensor] = []
         pyramid: dict[int, Tensor] = {}
 
-        x = self.stem(images)  # (B, C, H/4, W/4), rounded up here and below
+        x = self.stem(channels_last(images))  # (B, C, H/4, W/4), rounded up here and below
         for s, blocks in enumerate(self.stages):
             for block in blocks.children():
                 x = self.run_block(block, x)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.errors import InputError
-from nexus.layers import DropPath, LayerScale, linear_rates
+from nexus.layers import DropPath, LayerScale, channels_last, linear_rates
 from nexus.models.base import NexusModule
 from nexus.models.cv.convnext.norms import GRN, LayerNorm2d
 from nexus.models.cv.convnext.steps import LadderBlock, ResNetStem
@@ -169,7 +168,7 @@ class ConvNeXt(NexusModule):
         features: list[Tensor] = []
         pyramid: dict[int, Tensor] = {}
 
-        x = self.stem(images.contiguous(memory_format=torch.channels_last))  # (B, C, H/4, W/4), rounded down
+        x = self.stem(channels_last(images))  # (B, C, H/4, W/4), rounded down
         for level, (downsample, blocks) in enumerate(zip(self.downsamples, self.stages)):
             x = downsample(x)
             for block in blocks.children():

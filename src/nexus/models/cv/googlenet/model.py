@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.errors import InputError
-from nexus.layers import conv_bn
+from nexus.layers import channels_last, conv_bn
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -136,7 +136,7 @@ class GoogLeNet(WeightInitMixin, NexusModule):
             )
         with_aux = self.training and "aux" in wanted and len(self.aux_heads) > 0
 
-        stem = self.stem(images)  # (B, 192, H/4, W/4)
+        stem = self.stem(channels_last(images))  # (B, 192, H/4, W/4)
         x, found = self.run_maps(stem, 4, wanted | {"features"} if with_aux else wanted)
         if "pyramid" in wanted:
             found["pyramid"] = {4: stem, **found["pyramid"]}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.errors import InputError
+from nexus.layers import channels_last
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.models.cv.inception.modules import (
     Branches,
@@ -118,7 +119,7 @@ class InceptionV3(WeightInitMixin, NexusModule):
         with_aux = self.training and "aux" in wanted and self.aux_head is not None
         self.check_size(images, with_aux)
 
-        stem = self.stem(images)  # (B, 192, H/4, W/4), somewhat less here and below
+        stem = self.stem(channels_last(images))  # (B, 192, H/4, W/4), somewhat less here and below
         x, found = self.run_maps(F.max_pool2d(stem, 3, 2), 8, wanted | {"features"} if with_aux else wanted)
         if "pyramid" in wanted:
             maps = {4: stem, **found["pyramid"]}

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import InvertedResidual, SqueezeExcite, conv2d, conv_bn, make_divisible
+from nexus.layers import InvertedResidual, SqueezeExcite, channels_last, conv2d, conv_bn, make_divisible
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -113,7 +113,7 @@ class MobileNet(WeightInitMixin, NexusModule):
             InputError: an unknown output.
         """
         wanted = self.wanted(outputs, output_attentions)
-        x, found = self.run_maps(self.stem(images), 2, wanted)
+        x, found = self.run_maps(self.stem(channels_last(images)), 2, wanted)
         if wanted & {"tokens", "embeddings", "logits"}:
             x = self.top(x)
             found["tokens"] = x.flatten(2).transpose(1, 2)  # (B, HW, C)

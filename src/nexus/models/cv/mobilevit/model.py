@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import Attention, Block, Mlp, conv2d, conv_bn
+from nexus.layers import Attention, Block, Mlp, channels_last, conv2d, conv_bn
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.models.cv.mobilevit.model_v2 import MobileViTV2, inverted_residual
 from nexus.types import ModelOutput
@@ -121,7 +121,7 @@ class MobileViT(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         found: dict[str, Any] = {"features": [], "pyramid": {}}
-        x = self.stem(images)  # (B, C, H / 2, W / 2), rounded up here and below
+        x = self.stem(channels_last(images))  # (B, C, H / 2, W / 2), rounded up here and below
         for index, stage in enumerate(self.stages):
             for block in stage.children():
                 x = self.run_block(block, x)

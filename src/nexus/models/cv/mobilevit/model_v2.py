@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from nexus.config import Config
-from nexus.layers import InvertedResidual, conv2d, conv_bn, make_divisible
+from nexus.layers import InvertedResidual, channels_last, conv2d, conv_bn, make_divisible
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -108,7 +108,7 @@ class MobileViTV2(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         found: dict[str, Any] = {"features": [], "pyramid": {}}
-        x = self.stem(images)  # (B, C, H / 2, W / 2), rounded up here and below
+        x = self.stem(channels_last(images))  # (B, C, H / 2, W / 2), rounded up here and below
         for index, stage in enumerate(self.stages):
             for block in stage.children():
                 x = self.run_block(block, x)

@@ -15,6 +15,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 
 from nexus.config import Config
+from nexus.layers import channels_last
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.models.cv.resnet.blocks import BasicBlock, Bottleneck, batch_norm, conv_bn
 from nexus.models.cv.resnet.preactivation import PreactBasicBlock, PreactBottleneck
@@ -157,7 +158,7 @@ class ResNet(WeightInitMixin, NexusModule):
         features: list[Tensor] = []
         pyramid: dict[int, Tensor] = {}
 
-        x, stride = self.stem(images), self.stem.stride  # (B, C, H/4, W/4), rounded up here and below
+        x, stride = self.stem(channels_last(images)), self.stem.stride  # (B, C, H/4, W/4), rounded up here and below
         for blocks, step in zip(self.stages, self.config.strides):
             for block in blocks.children():
                 x = self.run_block(block, x)

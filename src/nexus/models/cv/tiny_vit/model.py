@@ -16,6 +16,7 @@ from nexus.layers import (
     DropPath,
     InvertedResidual,
     Mlp,
+    channels_last,
     conv2d,
     conv_bn,
     linear_rates,
@@ -108,7 +109,7 @@ class TinyViT(WeightInitMixin, NexusModule):
         pyramid: dict[int, Tensor] = {}
         attentions: list[Tensor] = []
 
-        x = self.stem(images)  # (B, C, H/4, W/4), rounded up here and below
+        x = self.stem(channels_last(images))  # (B, C, H/4, W/4), rounded up here and below
         for stage, blocks in enumerate(self.stages):
             x = self.merges[stage - 1](x) if stage else x
             for block in blocks.children():

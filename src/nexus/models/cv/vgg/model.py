@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nexus.config import Config
 from nexus.errors import InputError
+from nexus.layers import channels_last
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
 
@@ -101,7 +102,7 @@ class VGG(WeightInitMixin, NexusModule):
         features: list[Tensor] = []
         pyramid: dict[int, Tensor] = {}
 
-        x = images
+        x = channels_last(images)
         for level, blocks in enumerate(self.stages, start=1):
             for block in blocks.children():
                 x = self.run_block(block, x)
