@@ -50,6 +50,12 @@ def test_another_class_is_refused(folder: Path) -> None:
     assert isinstance(NexusModule.from_pretrained(folder), DINOv2)
 
 
+def test_weights_beside_a_folder_are_refused(folder: Path) -> None:
+    for source in (str(folder), "someone/something"):
+        with pytest.raises(ConfigError, match=r"comes with weights; leave out weights='other\.safetensors'"):
+            load_model(source, weights="other.safetensors")
+
+
 def test_a_newer_format_is_refused(folder: Path) -> None:
     rewrite(folder, nexus_format=99)
     with pytest.raises(

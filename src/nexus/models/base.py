@@ -200,7 +200,7 @@ class NexusModule(nn.Module):
             UnknownNameError: no such name.
             LicenseError: the licence has to be accepted first.
             WeightsError: the weights cannot be had or do not fit.
-            ConfigError: the source holds a model of another class.
+            ConfigError: the source holds a model of another class, or comes with weights although a file is named.
         """
         from nexus.models.loading import load_model
 

@@ -44,6 +44,11 @@ def load_model(
 ) -> NexusModule:
     """Build a model of whatever class `source` names; see `NexusModule.from_pretrained`."""
     folder = Path(source).expanduser()
+    is_repository = (
+        isinstance(source, str) and bool(REPOSITORY.fullmatch(source)) and source not in registry.list_models()
+    )
+    if weights is not None and (folder.is_dir() or is_repository):
+        raise ConfigError(f"{source} comes with weights; leave out weights={str(weights)!r}, or name the model alone")
     if folder.is_dir():
         model = _from_folder(folder)
     elif folder.is_file():
@@ -51,9 +56,9 @@ def load_model(
             f"{source} is a file, which does not say what model it is of; give the name too: "
             f"from_pretrained(NAME, weights={str(source)!r})"
         )
-    elif isinstance(source, str) and REPOSITORY.fullmatch(source) and source not in registry.list_models():
+    elif is_repository:
         try:
-            fetched = hub.fetch_repository(source, accept_license=accept_license, progress=progress)
+            fetched = hub.fetch_repository(str(source), accept_license=accept_license, progress=progress)
         except (DownloadError, OfflineError) as error:  # perhaps it was meant as a folder's name
             raise type(error)(f"there is no folder {source}, and as a repository: {error}") from error
         model = _from_folder(fetched)
