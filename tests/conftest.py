@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,17 @@ def _own_cache(
         monkeypatch.setenv("NEXUS_CACHE", str(tmp_path_factory.mktemp("cache")))
     for name in ("NEXUS_ACCEPT_LICENSES", "NEXUS_MIRROR", "NEXUS_OFFLINE", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def own_families() -> Iterator[None]:
+    """What the test registers is forgotten behind it."""
+    from nexus import registry
+
+    yield
+    registry._registered.clear()
+    for name in [name for name in sys.modules if name.startswith("nexus_family_")]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,11 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path, own_families: None) -> Path:
     """The family's folder, somewhere else; forgotten after the test."""
     copy = tmp_path / "somewhere" / "tinynet"
     shutil.copytree(HERE / "outside" / "tinynet", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    yield copy
-    registry._registered.clear()
-    for name in [name for name in sys.modules if name.startswith("nexus_family_tinynet")]:
-        del sys.modules[name]
+    return copy
 
 
 def test_a_registered_folder_is_a_family(folder: Path, tmp_path: Path) -> None:

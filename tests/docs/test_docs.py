@@ -63,7 +63,7 @@ def name(page: Path) -> str:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, own_families: None) -> Path:
     """The folder in which a reader sits: some photos, and a cache that holds the weights."""
     for variant in WEIGHTS:
         hub.fetch(registry.variant(variant).weights, name=variant, mirror=True)
