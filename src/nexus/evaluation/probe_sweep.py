@@ -31,6 +31,8 @@ LEARNING_RATES = (0.01, 0.018, 0.032, 0.056, 0.1)
 DINOV2_RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1)
 """The grid of DINOv2's linear evaluation (``facebookresearch/dinov2``, dinov2/eval/linear.py)."""
 
+FEW_CLASSES = 64
+
 BLOCK = 8_192
 """Rows at a time where all of them are looked at."""
 
@@ -260,6 +262,7 @@ class _Training:
         self._ahead = max(1, BLOCK // self.batch_size)  # batches that are fetched and standardised in one go
         self._fetched: tuple[Tensor, ...] = ()
 
+    @torch.inference_mode()
     def run(self, start: int, stop: int) -> None:
         """Take the steps from `start` to before `stop`; they must follow each other."""
         per_epoch = math.ceil(len(self.data) / self.batch_size)
@@ -318,6 +321,7 @@ class _Training:
         features, targets = data.batch(numbers, self.device)
         return features.sub_(self._shift).mul_(self._shrink), targets
 
+    @torch.inference_mode()
     def _score(self, held: _Data) -> tuple[list[float], list[float]]:
         """Return accuracy and mean loss of each head."""
         right, loss = torch.zeros(2, len(self.settings), dtype=torch.float64, device=self.device)
@@ -407,6 +411,14 @@ class _Heads:
         return (a.bfloat16() @ b.bfloat16()).float() if self.narrow else a @ b
 
 
+def _softmax(logits: Tensor) -> Tensor:
+    """Return the softmax over the last axis. PyTorch's goes row by row, and a few classes do not fill a vector unit."""
+    if logits.shape[-1] > FEW_CLASSES:
+        return logits.softmax(-1)
+    powers = (logits - logits.amax(-1, keepdim=True)).exp_()
+    return powers.div_(powers.sum(-1, keepdim=True))
+
+
 def loss_gradient(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the gradient (B, H, K) of every example's cross entropy with respect to its logits.
 
@@ -416,7 +428,7 @@ def loss_gradient(logits: Tensor, targets: Tensor) -> Tensor:
     """
     if targets.ndim == 2:
         return logits.sigmoid().sub_(targets[:, None])
-    gradient = logits.softmax(2)
+    gradient = _softmax(logits)
     places = targets[:, None, None].expand(-1, logits.shape[1], 1)
     return gradient.scatter_add_(2, places, gradient.new_full((1, 1, 1), -1).expand_as(places))
 
