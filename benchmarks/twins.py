@@ -36,17 +36,19 @@ class Network:
         name: what it is called in tables.
         variant: ours.
         timm: timm's.
-        transformers: transformers' configuration class, without ``Config``.
+        transformers: transformers' configuration class, without ``Config``; None: it has no such network.
         described: values of that configuration.
         output: what is compared: ``"logits"``, or ``"embeddings"`` where the model has no classifier.
+        trained: with the variant's own weights, of a package; else random ones.
     """
 
     name: str
     variant: str
     timm: str
-    transformers: str
+    transformers: str | None
     described: Mapping[str, Any] = field(default_factory=dict)
     output: str = "logits"
+    trained: bool = False
 
     @property
     def classes(self) -> int:
@@ -106,7 +108,7 @@ def twins(network: Network, model: NexusModule, size: tuple[int, int]) -> dict[s
     """
     built = {}
     for library, build in {"transformers": _transformers, "timm": _timm}.items():
-        if importlib.util.find_spec(library) is not None:
+        if getattr(network, library) is not None and importlib.util.find_spec(library) is not None:
             with suppress(ImportError, RuntimeError):  # a torchvision that does not fit torch breaks timm at its import
                 built[library] = build(network, model, size)
     return built
