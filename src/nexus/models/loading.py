@@ -44,10 +44,7 @@ def load_model(
 ) -> NexusModule:
     """Build a model of whatever class `source` names; see `NexusModule.from_pretrained`."""
     folder = Path(source).expanduser()
-    is_repository = (
-        isinstance(source, str) and bool(REPOSITORY.fullmatch(source)) and source not in registry.list_models()
-    )
-    if weights is not None and (folder.is_dir() or is_repository):
+    if weights is not None and (folder.is_dir() or _is_repository(source)):
         raise ConfigError(f"{source} comes with weights; leave out weights={str(weights)!r}, or name the model alone")
     if folder.is_dir():
         model = _from_folder(folder)
@@ -56,7 +53,7 @@ def load_model(
             f"{source} is a file, which does not say what model it is of; give the name too: "
             f"from_pretrained(NAME, weights={str(source)!r})"
         )
-    elif is_repository:
+    elif _is_repository(source):
         try:
             fetched = hub.fetch_repository(str(source), accept_license=accept_license, progress=progress)
         except (DownloadError, OfflineError) as error:  # perhaps it was meant as a folder's name
@@ -110,6 +107,11 @@ def save_model(model: NexusModule, folder: str | Path, state: State | None = Non
         write_file(folder / "tokenizer.json", model.tokenizer.to_json().encode())
     write_file(folder / "config.json", (json.dumps(described, indent=2, ensure_ascii=False) + "\n").encode())
     return folder
+
+
+def _is_repository(source: str | Path) -> bool:
+    """Whether a source that is no folder has the form of a repository's name, and not that of a variant."""
+    return isinstance(source, str) and bool(REPOSITORY.fullmatch(source)) and source not in registry.list_models()
 
 
 def _from_variant(variant: registry.Variant, file: Path, source: str) -> NexusModule:
