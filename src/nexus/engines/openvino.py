@@ -96,9 +96,9 @@ def build(job: Job, *, name: str, precision: str) -> OpenVINOEngine:
 def streams(threads: int) -> int:
     """Return into how many parts a batch is cut, which run side by side, each on an equal share of the threads.
 
-    Two halves are 5 to 15 % faster than one whole on two cores (all networks of ``benchmarks/models.py``; bf16 with
-    AMX): one half computes while the other waits for memory, and neither waits for a thread that decoding has taken.
-    A single image has half of the threads. More parts would leave too little for each in small batches.
+    Two halves are faster than one whole: one computes while the other waits for memory, and neither waits for a thread
+    that decoding has taken. A single image has half of the threads. More parts would leave too little for each in small
+    batches.
     """
     return 2 if threads % 2 == 0 else 1
 

@@ -32,6 +32,7 @@ DINOV2_RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2
 """The grid of DINOv2's linear evaluation (``facebookresearch/dinov2``, dinov2/eval/linear.py)."""
 
 FEW_CLASSES = 64
+"""Up to so many a softmax in four passes over all rows is faster than PyTorch's one pass row by row."""
 
 BLOCK = 8_192
 """Rows at a time where all of them are looked at."""

@@ -49,8 +49,8 @@ PIPELINED_BYTES = 4096
 """A request this small fits into any pipe: it may be sent while the process is busy, and neither side can block."""
 
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20)}
-"""How much of a picture's memory a process keeps for the next one, for glibc, which by itself keeps next to nothing:
-zeroing its pages anew took a fifteenth of the time of decoding."""
+"""How much of a picture's memory a process keeps for the next one. By itself glibc keeps next to nothing, and its pages
+are zeroed anew. Unlike `nexus._system.keep_freed_memory` with a limit: one huge picture must not be kept for ever."""
 
 START_SECONDS = 60.0
 WATCH_SECONDS = 0.05
@@ -466,8 +466,8 @@ def _start_process() -> subprocess.Popen[bytes]:
     dropped = ("PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONPATH")
     environment = {key: value for key, value in os.environ.items() if key not in dropped}
     # NumPy's BLAS would start a thread per core in each worker.
-    environment |= {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    environment = KEPT_MEMORY | environment
+    single = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = KEPT_MEMORY | environment | single  # what the user says of memory counts
     command = [sys.executable, "-S", "-P", "-c", BOOT, *paths]
     pipe = subprocess.PIPE
     # A group of its own is out of reach of the terminal's Ctrl-C, which is for this process to handle.
