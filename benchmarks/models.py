@@ -49,7 +49,7 @@ OURS, AUTO = "nexus", "nexus, automatic engine"
 JOB = 10_000
 """Images of the job that the automatic engine is chosen for: a twentieth of its time may go into choosing."""
 
-SECONDS = 25.0
+SECONDS = 60.0
 """At most for the pairs of one network, so that all are measured in minutes; at least one pair is run."""
 
 CLAIMED = {

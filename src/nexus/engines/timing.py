@@ -111,7 +111,8 @@ def compare(
     """Time callables against one of them.
 
     A machine's speed drifts (other jobs, heat, clock boost), so a candidate is only ever compared with a run of the
-    reference right beside it. Each pair gives one ratio, and the median over the pairs is what counts.
+    reference right beside it. Each pair gives one ratio, and the median over the pairs is what counts. Which of the two
+    goes first alternates, since what ran before leaves its mark on caches, threads and clock.
 
     Args:
         candidates: name -> callable without arguments that does the whole work and returns its result.
@@ -137,17 +138,17 @@ def compare(
     times: dict[str, list[float]] = {name: [] for name in candidates}
     beside: dict[str, list[float]] = {name: [] for name in others}  # the reference's time next to each of a candidate's
 
-    def timed(name: str) -> float:
+    def timed(name: str) -> None:
         start = clock()
         results[name] = candidates[name]()
         times[name].append(clock() - start)
-        return times[name][-1]
 
-    for _ in range(pairs):
+    for turn in range(pairs):
         began = clock()
         for name in others:
-            beside[name].append(timed(reference))
-            timed(name)
+            for which in (name, reference) if turn % 2 else (reference, name):
+                timed(which)
+            beside[name].append(times[reference][-1])
         if not others:
             timed(reference)
         if deadline is not None and 2 * clock() - began > deadline:
