@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from nexus.engines.artefacts import artefact_path, keep, kept, pack_names, unpack_names
 from nexus.engines.base import Flat, Job, Outputs, check_batch, fill, leaves, names_of
+from nexus.engines.openvino_graph import tidy
 from nexus.errors import EngineError, require
 
 __all__ = ["OpenVINOEngine", "build"]
@@ -78,10 +80,10 @@ def build(job: Job, *, name: str, precision: str) -> OpenVINOEngine:
             place.unlink(missing_ok=True)
     with torch.inference_mode():
         names = names_of(job.forward()(torch.from_numpy(job.example[:1])))
-    failures = []
+    module, failures = Flat(job.forward()).eval(), []
     for lower in (trace, export):
         try:
-            compiled = core.compile_model(lower(openvino, job), "CPU", settings)
+            compiled = core.compile_model(tidy(lower(openvino, module, job.example)), "CPU", settings)
             engine = OpenVINOEngine(name, compiled, names)
             check_batch(engine, job)
         except Exception as error:  # noqa: BLE001 - the errors of PyTorch's tracers and of OpenVINO share no base
@@ -103,26 +105,29 @@ def streams(threads: int) -> int:
     return 2 if threads % 2 == 0 else 1
 
 
-def trace(openvino: Any, job: Job) -> Any:
-    """Return the forward pass as an ``openvino.Model`` with a free first axis, by running it once.
+def trace(openvino: Any, module: nn.Module, example: np.ndarray) -> Any:
+    """Return a module as an ``openvino.Model`` whose input has a free first axis, by running it once.
 
     This takes a fraction of the time of `export` (0.9 s against 5 s, DINOv2-S), which is part of the cost of choosing
     an engine. But a size that Python takes for a number, as by ``len(images)``, is fixed, and `check_batch` finds that.
+
+    Args:
+        openvino: the library.
+        module: in evaluation mode; it gives tensors.
+        example: a batch of its input.
     """
-    example = torch.from_numpy(np.ascontiguousarray(job.example[:1]))
-    free = openvino.PartialShape([-1, *job.example.shape[1:]])
+    free = openvino.PartialShape([-1, *example.shape[1:]])
     with _silently():
-        module = Flat(job.forward()).eval()
-        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        return openvino.convert_model(traced, input=(free, openvino.Type(job.example.dtype)))
+        first = torch.from_numpy(np.ascontiguousarray(example[:1]))
+        traced = torch.jit.trace(module, first, check_trace=False)  # type: ignore[no-untyped-call]
+        return openvino.convert_model(traced, input=(free, openvino.Type(example.dtype)))
 
 
-def export(openvino: Any, job: Job) -> Any:
-    """Return the forward pass as an ``openvino.Model`` with a free first axis, through `torch.export`."""
+def export(openvino: Any, module: nn.Module, example: np.ndarray) -> Any:
+    """Return the same as `trace`, through `torch.export`."""
     batch = torch.export.Dim("batch", min=1)
     with _silently():
-        example = (torch.from_numpy(job.example),)
-        program = torch.export.export(Flat(job.forward()).eval(), example, dynamic_shapes=({0: batch},))
+        program = torch.export.export(module, (torch.from_numpy(example),), dynamic_shapes=({0: batch},))
         return openvino.convert_model(program)
 
 
