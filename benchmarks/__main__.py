@@ -23,6 +23,7 @@ BENCHMARKS = {
     "fashion_mnist": "from random weights, and on frozen features, on Fashion-MNIST",
     "cifar10": "what the features are worth: kNN and linear probe on CIFAR-10",
     "loading": "batches for training, beside torchvision's ImageFolder and DataLoader",
+    "growth": "time and memory of training on 1,000 to 100,000 pictures",
     "probe": "learning on frozen features: beside scikit-learn, with few examples, DINOv2-S beside a ResNet",
     "anomaly": "defects on textures, found from normal pictures alone",
     "startup": "time to import and to print help; memory by number of images",

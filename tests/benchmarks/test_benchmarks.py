@@ -16,8 +16,8 @@ from benchmarks.__main__ import BENCHMARKS
 from benchmarks.anomaly import CROP, inlay, scratch, stain
 from benchmarks.cifar10 import read
 from benchmarks.photographs import jpegs
+from benchmarks.processes import tree_memory
 from benchmarks.report import Report, Table
-from benchmarks.startup import tree_memory
 from PIL import Image
 
 from nexus.engines.timing import compare
