@@ -4,8 +4,9 @@ A checkpoint is a folder named by its step. Its ``state.json`` is written last: 
 and does not count. So a process that is killed, or a disk that fills up, while saving leaves the checkpoint before.
 No random state is kept, because none is needed: every draw follows from the run's seed and what it is for.
 
-Several processes write one together, each its part, while training goes on; see `nexus.distributed.checkpoint`. Either
-kind is read back by any number of processes.
+Several processes write one together, each its part, while training goes on; see `nexus.distributed.checkpoint`. One
+process does without what torch has for that, which takes a second to import and writes many times slower. Either kind
+is read back by any number of processes.
 """
 
 from __future__ import annotations
