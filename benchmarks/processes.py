@@ -10,14 +10,13 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nexus.errors import ConfigError
 
-__all__ = ["SAMPLE_SECONDS", "Finished", "nexus_command", "run_nexus", "tree_memory"]
+__all__ = ["SAMPLE_SECONDS", "Finished", "nexus_command", "private_memory", "run_nexus", "tree_memory"]
 
 SAMPLE_SECONDS = 0.05
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -25,12 +24,21 @@ PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command told, its seconds, and its bytes at the peak: of all its processes, and of the main one in it."""
+    """What came of a command.
+
+    Attributes:
+        told: its result.
+        seconds: from its start to its end.
+        peak: bytes of all its processes, when they were most.
+        main: those of the main process in it.
+        private: bytes of the main process that are not of a file, when they were most.
+    """
 
     told: dict[str, Any]
     seconds: float
     peak: int
     main: int
+    private: int
 
 
 def nexus_command() -> list[str]:
@@ -39,26 +47,32 @@ def nexus_command() -> list[str]:
     return [script] if script else [sys.executable, "-m", "nexus"]
 
 
-def run_nexus(*arguments: str) -> Finished:
+def run_nexus(*arguments: str, cache: Path | None = None) -> Finished:
     """Run ``nexus ... --json`` to its end.
+
+    Args:
+        arguments: the verb and what belongs to it.
+        cache: a cache of its own; None: the user's.
 
     Raises:
         RuntimeError: it failed.
         ConfigError: the system does not tell what memory processes take.
     """
     with tempfile.TemporaryFile() as result, tempfile.TemporaryFile() as log:
+        environment = {**os.environ, **({"NEXUS_CACHE": str(cache)} if cache else {})}
+        command = [*nexus_command(), *arguments, "--json"]
         start = time.monotonic()
-        process = subprocess.Popen([*nexus_command(), *arguments, "--json"], stdout=result, stderr=log)
-        peak = (0, 0)
+        process = subprocess.Popen(command, stdout=result, stderr=log, env=environment)
+        peak, private = (0, 0), 0
         while process.poll() is None:
-            peak = max(peak, tree_memory(process.pid))
+            peak, private = max(peak, tree_memory(process.pid)), max(private, private_memory(process.pid))
             time.sleep(SAMPLE_SECONDS)
         seconds = time.monotonic() - start
         for file in (result, log):
             file.seek(0)
         if process.returncode:
             raise RuntimeError(f"nexus {' '.join(arguments)} failed: {log.read().decode(errors='replace')}")
-        return Finished(json.load(result), seconds, *peak)
+        return Finished(json.load(result), seconds, *peak, private)
 
 
 def tree_memory(pid: int) -> tuple[int, int]:
@@ -84,3 +98,12 @@ def tree_memory(pid: int) -> tuple[int, int]:
         total += resident.get(one, 0)
         waiting += children[one]
     return total, resident.get(pid, 0)
+
+
+def private_memory(pid: int) -> int:
+    """Return the resident bytes of a process that are not of a file: the system can take those back at any time."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:")), 0)

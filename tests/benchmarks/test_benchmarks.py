@@ -16,7 +16,7 @@ from benchmarks.__main__ import BENCHMARKS
 from benchmarks.anomaly import CROP, inlay, scratch, stain
 from benchmarks.cifar10 import read
 from benchmarks.photographs import jpegs
-from benchmarks.processes import tree_memory
+from benchmarks.processes import private_memory, tree_memory
 from benchmarks.report import Report, Table
 from PIL import Image
 
@@ -105,8 +105,10 @@ def test_memory_of_a_tree_counts_children() -> None:
         child.stdout.readline()
         total, alone = tree_memory(os.getpid())
         of_child, _ = tree_memory(child.pid)
+        private = private_memory(child.pid)
         child.kill()
-    assert of_child > 100_000_000
+    assert of_child > private > 100_000_000
+    assert private_memory(child.pid) == 0  # it is gone
     assert total == pytest.approx(alone + of_child, rel=0.05)
 
 
