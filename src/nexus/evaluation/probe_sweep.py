@@ -37,6 +37,9 @@ FEW_CLASSES = 64
 BLOCK = 8_192
 """Rows at a time where all of them are looked at."""
 
+SUMMED = 1_024
+"""Rows that are summed up at a time, in float64."""
+
 
 class SweepConfig(Config):
     """How heads are trained on frozen features.
@@ -237,8 +240,9 @@ class _Data:
         """Return mean and standard deviation, (D,) each, in float64; 1 for a dimension that never changes."""
         first = self.features[self.rows[0]].astype(np.float64)
         total, squares = np.zeros_like(first), np.zeros_like(first)
-        for start in range(0, len(self), BLOCK):
-            part = self.features[self.rows[start : start + BLOCK]].astype(np.float64) - first
+        for start in range(0, len(self), SUMMED):
+            part = self.features[self.rows[start : start + SUMMED]].astype(np.float64)
+            part -= first
             total += part.sum(0)
             squares += np.einsum("nd,nd->d", part, part)
         if not np.isfinite(squares).all():
