@@ -110,6 +110,19 @@ def test_what_is_read_elsewhere_stays_as_it_is() -> None:
     assert check(Branch())["Transpose"] == 2
 
 
+def test_a_part_of_a_map_stays_that_part() -> None:
+    class Part(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            _, last = x.chunk(2, dim=1)
+            return self.linear(last.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+
+    assert check(Part())["Transpose"] == 0
+
+
 def test_padding_by_the_size_becomes_a_constant() -> None:
     module = SameConv2d(6, 6, 3, 2)
     assert kinds(convert(module))["FloorMod"] > 0

@@ -98,7 +98,7 @@ def to_maps(node: Any) -> None:
     if kind == "MatMul":
         weight = constant(node.input_value(1))  # (out, in)
         kernel = ops.constant(weight[:, :, None, None])  # an array would be taken for a list of numbers, slowly
-        conv = ops.convolution(node.input_value(0).get_node(), kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+        conv = ops.convolution(node.input_value(0), kernel, [1, 1], [0, 0], [0, 0], [1, 1])
         node.output(0).replace(conv.output(0))
         return
     for source in node.inputs():
