@@ -36,8 +36,7 @@ METHOD = (
     "these. From scratch: a LeNet-5, which is nearly nothing, so that what surrounds the network is what is measured. "
     f"Memory is the highest sum, sampled every {1e3 * SAMPLE_SECONDS:.0f} ms, of the resident memory of the command "
     "and its decoding processes; pages that they share are counted in each, and so are those of the features, which "
-    "are read from files. Private is what the main process has apart from files, at its own highest. The larger job of "
-    "making features tries more engines, which is what its private memory grows by."
+    "are read from files. Private is what the main process has apart from files, at its own highest."
 )
 
 

@@ -101,7 +101,7 @@ def tree_memory(pid: int) -> tuple[int, int]:
 
 
 def private_memory(pid: int) -> int:
-    """Return the resident bytes of a process that are not of a file: the system can take those back at any time."""
+    """Return the resident bytes of a process that are its own alone: those of files the system can take back."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
     except (FileNotFoundError, ProcessLookupError):

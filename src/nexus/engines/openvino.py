@@ -108,8 +108,8 @@ def streams(threads: int) -> int:
 def trace(openvino: Any, module: nn.Module, example: np.ndarray) -> Any:
     """Return a module as an ``openvino.Model`` whose input has a free first axis, by running it once.
 
-    This takes a fraction of the time of `export` (0.9 s against 5 s, DINOv2-S), which is part of the cost of choosing
-    an engine. But a size that Python takes for a number, as by ``len(images)``, is fixed, and `check_batch` finds that.
+    This takes a fraction of the time of `export`, which is part of the cost of choosing an engine. But a size that
+    Python takes for a number, as by ``len(images)``, is fixed, and `check_batch` finds that.
 
     Args:
         openvino: the library.
