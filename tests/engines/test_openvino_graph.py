@@ -127,3 +127,32 @@ def test_padding_by_the_size_becomes_a_constant() -> None:
     module = SameConv2d(6, 6, 3, 2)
     assert kinds(convert(module))["FloorMod"] > 0
     assert not check(module).keys() & {"FloorMod", "ShapeOf", "Concat"}
+
+
+class Attend(nn.Module):
+    """Attention of every row of a map, in two heads; called with what PyTorch's attention takes beside its tensors."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.project = nn.Linear(12, 3 * 8)
+        self.settings = settings
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.project(x).reshape(-1, 60, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        return nn.functional.scaled_dot_product_attention(query, key, value, **self.settings)
+
+
+def test_attention_becomes_its_formula_without_a_transposition_of_the_keys() -> None:
+    left = check(Attend())
+    assert left["ScaledDotProductAttention"] == 0
+    assert left["Softmax"] == 1
+    assert left["Transpose"] == 1  # that of queries, keys and values together
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"attn_mask": torch.linspace(-2, 2, 60)[None]}, {"is_causal": True}, {"scale": 0.1}],
+    ids=["mask", "causal", "scale"],
+)
+def test_other_attention_stays_as_it_is(settings: dict[str, Any]) -> None:
+    assert check(Attend(**settings))["ScaledDotProductAttention"] == 1

@@ -19,7 +19,9 @@ def tidy(model: Any) -> Any:
     """Fold and rearrange an ``openvino.Model`` in place, and return it."""
     fold_sizes(model)
     for node in model.get_ordered_ops():
-        if is_transpose(node, TO_LAST) and (chain := until_undone(node)):
+        if is_plain_attention(node):
+            open_attention(node)
+        elif is_transpose(node, TO_LAST) and (chain := until_undone(node)):
             keep_channels_first(node, chain)
     model.validate_nodes_and_infer_types()
     return model
@@ -41,6 +43,31 @@ def fold_sizes(model: Any) -> None:
         if node.get_type_name() == "Convert" and "DisableConstantFolding_0" in marks:
             del marks["DisableConstantFolding_0"]
     manager.run_passes(model)
+
+
+def is_plain_attention(node: Any) -> bool:
+    """Whether a node is an attention without a mask, whose scores are scaled by the queries' width.
+
+    Those with a mask are left: in a HiViT, whose maps OpenVINO then keeps in another format, they became slower.
+    """
+    if node.get_type_name() != "ScaledDotProductAttention" or node.get_attributes()["causal"]:
+        return False
+    return len(node.inputs()) == 3 and node.get_input_partial_shape(0)[-1].is_static
+
+
+def open_attention(node: Any) -> None:
+    """Replace an attention by its formula, softmax(q k^T / sqrt(width)) v, in which the keys stay where they are.
+
+    OpenVINO does that by itself, and then computes both products and the softmax in one kernel; but it turns the keys
+    round in memory first.
+    """
+    from openvino import opset13 as ops
+
+    query, key, value = node.input_values()
+    scale = ops.constant(np.float32(query.get_partial_shape()[-1].get_length() ** -0.5))
+    scores = ops.multiply(ops.matmul(query, key, transpose_a=False, transpose_b=True), scale)
+    mixed = ops.matmul(ops.softmax(scores, axis=-1), value, transpose_a=False, transpose_b=False)
+    node.output(0).replace(mixed.output(0))
 
 
 def until_undone(transpose: Any) -> list[Any]:
