@@ -75,7 +75,7 @@ def test_memory_limit_of_version_1(tmp_path: Path) -> None:
 
 FAULTS = """
 import resource, sys
-from nexus._system import keep_freed_memory
+from nexus._system import give_back_memory, keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -85,14 +85,17 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 print(keep_freed_memory(), [faults() for _ in range(3)][-1])
+give_back_memory()
+print(faults())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have another allocator")
 @pytest.mark.parametrize("variables", [{}, {"MALLOC_ARENA_MAX": "2"}])
-def test_freed_memory_is_kept_unless_the_user_has_set_the_allocator(variables: dict[str, str]) -> None:
+def test_freed_memory_is_kept_until_given_back_unless_the_user_has_set_the_allocator(variables: dict[str, str]) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | variables
     done = subprocess.run([sys.executable, "-c", FAULTS], env=environment, capture_output=True, text=True, check=True)
-    kept, faults = done.stdout.split()
+    kept, faults, faults_after = done.stdout.split()
     assert kept == str(not variables)
     assert (int(faults) < 1000) is (not variables)  # of 16,384 pages
+    assert int(faults_after) > 10_000, "what was kept has been given back"

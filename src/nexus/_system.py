@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_memory", "keep_freed_memory", "total_memory", "usable_cores"]
+__all__ = ["available_memory", "give_back_memory", "keep_freed_memory", "total_memory", "usable_cores"]
 
 ROOT = Path("/")
 
@@ -54,6 +54,13 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     return mallopt is not None and all([mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_MMAP_MAX, 0)])
+
+
+def give_back_memory() -> None:
+    """Give back once what `keep_freed_memory` keeps: after work of another kind, whose blocks are not used again."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 
 import nexus
 from nexus import hub
-from nexus._system import usable_cores
+from nexus._system import give_back_memory, usable_cores
 from nexus.config import Config
 from nexus.engines.agreement import MINIMUM, agreement, agreements
 from nexus.engines.artefacts import artefact_path, keep
@@ -242,6 +242,7 @@ class Selector:
                 self._calibrate(sample)
             if self._affords(name, sample):
                 self._try(name, images, pairs=PAIRS)
+                give_back_memory()  # what building took, and an engine that was not taken
 
     def _affords(self, name: str, sample: np.ndarray) -> bool:
         """Say whether the budget pays for building an engine, warming up, and one pair."""
