@@ -53,9 +53,9 @@ def run(settings: Settings) -> Report:
     others = rivals.available()
     model = load_model(MODEL)
     with tempfile.TemporaryDirectory() as scratch, Predictor(model) as predictor:
-        nexus.index(files, out=f"{scratch}/all.nexus", model=predictor)  # chooses and remembers the engine
+        index = _settle(files, Path(scratch), predictor)
         tables = [
-            _agreement(files, Path(scratch, "all.nexus"), predictor),
+            _agreement(files, index, predictor),
             *(_remembered(name, rival, files[: sizes.repeat], predictor, sizes) for name, rival in others.items()),
             *(_first_time(name, rival, files) for name, rival in others.items()),
             _share_of_engine(files[: sizes.repeat], predictor, sizes),
@@ -72,6 +72,20 @@ def _method(files: Sequence[Path]) -> str:
         "is compared runs in one process, one after the other, again and again; a ratio is the median of such pairs. "
         f"Rivals run eager fp32 with PyTorch's threads on all {usable_cores()} cores."
     )
+
+
+def _settle(files: Sequence[Path], folder: Path, predictor: Predictor) -> Path:
+    """Index all files until a job tries no further engine, and return the last index.
+
+    A job spends a twentieth of its time on trying engines, which may not be enough for all of them.
+    """
+    job = 0
+    while True:
+        tried, out = len(predictor.choice().trials), folder / f"{job}.nexus"
+        nexus.index(files, out=out, model=predictor)
+        if len(predictor.choice().trials) == tried:
+            return out
+        job += 1
 
 
 def _agreement(files: Sequence[Path], out: Path, predictor: Predictor) -> Table:
