@@ -82,7 +82,7 @@ def _settle(files: Sequence[Path], folder: Path, predictor: Predictor) -> Path:
     job = 0
     while True:
         tried, out = len(predictor.choice().trials), folder / f"{job}.nexus"
-        nexus.index(files, out=out, model=predictor)
+        nexus.index(files, out=str(out), model=predictor)
         if len(predictor.choice().trials) == tried:
             return out
         job += 1
