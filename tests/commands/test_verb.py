@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -46,6 +47,13 @@ def test_wrong_arguments_are_named(call: object, message: str) -> None:
 def test_objects_pass_through_untouched() -> None:
     thing = object()
     assert example("a", model=thing)["model"] is thing
+
+
+def test_a_path_may_be_given_wherever_text_may() -> None:
+    assert example(Path("photos", "a.jpg"))["source"] == str(Path("photos", "a.jpg"))
+    assert example("a", model=Path("run"))["model"] in ("run", Path("run"))
+    with pytest.raises(ConfigError, match="k = "):
+        example("a", k=Path("5"))  # type: ignore[arg-type]
 
 
 def test_every_parameter_is_described_once() -> None:

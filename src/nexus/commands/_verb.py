@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, create_model
+from pydantic import ConfigDict, ValidationInfo, create_model, field_validator
 from pydantic.fields import FieldInfo
 from typing_extensions import Unpack
 
@@ -78,9 +79,18 @@ def _config_class(function: Verb) -> type[Config]:
 
 
 class _VerbConfig(Config):
-    """Arguments may be arrays, pictures, modules and callables; those are passed through."""
+    """Arguments may be arrays, pictures, modules and callables; those are passed through.
+
+    A path may be a `pathlib.Path` wherever it may be text, and reaches the verb as text.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _path_as_text(cls, value: Any, info: ValidationInfo) -> Any:
+        hint = cls.model_fields[info.field_name or ""].annotation
+        return str(value) if isinstance(value, PurePath) and str in (hint, *get_args(hint)) else value
 
 
 def _described(function: Verb) -> dict[str, str]:
