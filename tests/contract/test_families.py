@@ -203,7 +203,9 @@ def test_only_what_is_wanted_is_returned(tiny: dict[str, Any]) -> None:
     for key in everything:
         alone = model(x, **words, outputs=(key,))
         assert list(alone) == [key]
-        assert_same(alone[key], everything[key], atol=0, rtol=0)
+        # The last block of a transformer computes fewer tokens for these: the same products, of other shapes.
+        tolerance = 1e-5 if key in ("embeddings", "logits", "aux") else 0.0
+        assert_same(alone[key], everything[key], atol=tolerance, rtol=tolerance)
     with pytest.raises(InputError, match=r"'embedings' \(did you mean 'embeddings'\?\)"):
         model(x, outputs=("embedings",))
 

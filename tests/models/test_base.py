@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from nexus.errors import ConfigError
-from nexus.models.base import WeightInitMixin
-from nexus.models.cv import DINOv2, VisionTransformer
+from nexus.models.base import NexusModule, WeightInitMixin
+from nexus.models.cv import DeiT, DINOv2, VisionTransformer
 from nexus.models.cv.dinov2 import DINOv2Config
 
 TINY: dict[str, Any] = {"image_size": 28, "patch_size": 14, "embed_dim": 16, "num_layers": 2, "num_heads": 2}
@@ -102,3 +102,41 @@ def test_published_sizes() -> None:
         giant = DINOv2(DINOv2Config.parse(registry.variant("dinov2_vitg14").config))
     assert sum(parameter.numel() for parameter in small.parameters()) == 22_056_576
     assert giant.blocks[0].mlp.w3.in_features == 4096
+
+
+def tokens_of_last_block(model: NexusModule, *outputs: str) -> int:
+    counts = []
+    hook = model.blocks[-1].register_forward_hook(lambda _, __, found: counts.append(found[0].shape[1]))
+    model(torch.randn(2, 3, 28, 28), outputs=outputs)
+    hook.remove()
+    return counts[0]
+
+
+@pytest.mark.parametrize(
+    ("model_class", "changes", "prefix"),
+    [
+        (VisionTransformer, {}, 1),
+        (VisionTransformer, {"pool": "mean_norm"}, None),
+        (DeiT, {}, 2),
+        (DINOv2, {"num_registers": 4}, 5),
+        (DINOv2, {"head_input": "cls_mean"}, None),
+    ],
+)
+def test_the_last_block_computes_what_is_read_of_it(
+    model_class: type[NexusModule], changes: dict[str, Any], prefix: int | None
+) -> None:
+    model = model_class({**TINY, "patch_size": 14, "num_classes": 3, **changes})
+    whole = tokens_of_last_block(model, "tokens")
+    assert tokens_of_last_block(model, "embeddings", "logits", "aux") == (prefix or whole)
+    for key in ("features", "pyramid", "attentions"):
+        assert tokens_of_last_block(model, "embeddings", key) == whole
+
+
+def test_gradients_are_the_same_whatever_else_is_wanted() -> None:
+    model, gradients = VisionTransformer({**TINY, "num_classes": 3}).double(), []
+    images = torch.randn(2, 3, 28, 28, dtype=torch.double)
+    for outputs in (("logits",), ("logits", "tokens")):
+        model.zero_grad()
+        model(images, outputs=outputs)["logits"].square().sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    torch.testing.assert_close(*gradients)

@@ -40,20 +40,27 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], return_weights: bool = False, mask: Tensor | None = None
-    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
+        self,
+        x: Float[Tensor, "b n d"],
+        return_weights: bool = False,
+        mask: Tensor | None = None,
+        *,
+        rows: int | None = None,
+    ) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b heads m n"] | None]:
         """Mix tokens.
 
         Args:
             x: (B, N, D).
             return_weights: also return the attention weights, for which the softmax is computed openly and slower.
             mask: added to the scores before the softmax, e.g. -inf where a token must not be seen; of a shape that
-                broadcasts to (B, heads, N, N).
+                broadcasts to (B, heads, M, N).
+            rows: M, how many of the first tokens are wanted, mixed from all N; None: all.
 
         Returns:
-            Mixed tokens (B, N, D), and weights (B, heads, N, N) whose rows sum to 1, or None.
+            Mixed tokens (B, M, D), and weights (B, heads, M, N) whose rows sum to 1, or None.
         """
-        return self.attend(*self.project(x), return_weights, mask)
+        query, key, value = self.project(x)
+        return self.attend(query if rows is None else query[:, :, :rows], key, value, return_weights, mask)
 
     def project(self, x: Float[Tensor, "b n d"]) -> tuple[Tensor, Tensor, Tensor]:
         """Return query, key and value, each (B, heads, N, head_dim): what a family with other projections overrides."""
@@ -64,12 +71,12 @@ class Attention(nn.Module):
 
     def attend(
         self,
-        query: Float[Tensor, "b heads n head_dim"],
+        query: Float[Tensor, "b heads m head_dim"],
         key: Float[Tensor, "b heads n head_dim"],
         value: Float[Tensor, "b heads n head_dim"],
         return_weights: bool = False,
         mask: Tensor | None = None,
-    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
+    ) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b heads m n"] | None]:
         """Mix values by the agreement of queries and keys, put the heads side by side again, and project."""
         rate = self.attention_dropout if self.training else 0.0
         mixed, weights = mix_values(query, key, value, mask=mask, dropout=rate, return_weights=return_weights)

@@ -19,7 +19,7 @@ class Block(nn.Module):
 
     Args:
         norm1: normalisation before the attention.
-        attn: ``(x, return_weights, *context) -> (mixed, weights | None)``, e.g. `nexus.layers.Attention`.
+        attn: ``(x, return_weights, *context, rows) -> (mixed, weights | None)``, e.g. `nexus.layers.Attention`.
         norm2: normalisation before the feed-forward layer.
         mlp: the feed-forward layer.
         ls1, ls2: what scales the two branches before they are added, e.g. `nexus.layers.LayerScale`; None: nothing.
@@ -43,13 +43,17 @@ class Block(nn.Module):
         self.drop_path1, self.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], return_weights: bool = False, *context: Tensor | None
-    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
-        """Return tokens (B, N, D) and, if asked for, attention weights (B, heads, N, N).
+        self, x: Float[Tensor, "b n d"], return_weights: bool = False, *context: Tensor | None, rows: int | None = None
+    ) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b heads m n"] | None]:
+        """Return tokens (B, M, D) and, if asked for, attention weights (B, heads, M, N).
 
-        `context` is what else the attention takes, e.g. a mask.
+        Args:
+            x: (B, N, D).
+            return_weights: also return the attention weights.
+            context: what else the attention takes, e.g. a mask.
+            rows: M, how many of the first tokens to compute, from all N; None: all.
         """
-        mixed, weights = self.attn(self.norm1(x), return_weights, *context)
-        x = x + self.drop_path1(self.ls1(mixed))
+        mixed, weights = self.attn(self.norm1(x), return_weights, *context, rows=rows)
+        x = (x if rows is None else x[:, :rows]) + self.drop_path1(self.ls1(mixed))
         x = x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
         return x, weights

@@ -106,30 +106,37 @@ class NexusModule(nn.Module):
             raise InputError(f"no model output is called {key!r}{did_you_mean(key, OUTPUT_KEYS)}")
         return frozenset(keys | {"attentions"} if output_attentions else keys)
 
-    def run_block(self, block: Callable[..., Any], *args: Any) -> Any:
+    def run_block(self, block: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a block, through activation checkpointing when that is on and gradients are wanted."""
         if self.gradient_checkpointing and torch.is_grad_enabled():
             if torch.compiler.is_compiling():  # the compiler recomputes without side effects, and takes no contexts
-                return checkpoint(block, *args, use_reentrant=False)
-            return checkpoint(
-                block, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(block))
-            )
-        return block(*args)
+                return checkpoint(block, *args, use_reentrant=False, **kwargs)
+            contexts = lambda: (nullcontext(), frozen_statistics(block))  # noqa: E731
+            return checkpoint(block, *args, use_reentrant=False, context_fn=contexts, **kwargs)
+        return block(*args, **kwargs)
 
-    def run_blocks(self, x: Tensor, wanted: Collection[str], *context: Tensor | None) -> tuple[Tensor, Trace]:
+    def run_blocks(
+        self, x: Tensor, wanted: Collection[str], *context: Tensor | None, pooled: int | None = None
+    ) -> tuple[Tensor, Trace]:
         """Run the blocks of a plain transformer, one behind the other.
 
         Args:
             x: tokens (B, P + N, D); each of `blocks` takes them, and whether to return attention weights.
             wanted: the output keys to compute.
             context: what else each block takes.
+            pooled: P, where the embeddings are read from the prefix tokens alone: unless more is wanted, the last block
+                is asked for these `rows` and computes no others.
 
         Returns:
-            The tokens behind the last block, and what `encoder_outputs` makes the other outputs of.
+            The tokens behind the last block, (B, P + N, D) or the first (B, P, D), and what `encoder_outputs` makes the
+            other outputs of.
         """
         trace = Trace([], [])
-        for block in self.blocks:
-            x, weights = self.run_block(block, x, "attentions" in wanted, *context)
+        blocks = list(self.blocks)
+        for block in blocks:
+            enough = block is blocks[-1] and {"embeddings", "logits", "aux"}.issuperset(wanted)
+            rows = {"rows": pooled} if pooled is not None and enough else {}
+            x, weights = self.run_block(block, x, "attentions" in wanted, *context, **rows)
             if not {"features", "aux"}.isdisjoint(wanted):
                 trace.states.append(x)
             if weights is not None:
@@ -369,7 +376,7 @@ def encoder_outputs(x: Tensor, trace: Trace, *, prefix: int, grid: tuple[int, in
     """Return the outputs that all plain transformers have alike.
 
     Args:
-        x: (B, P + N, D), the final, normalised tokens.
+        x: (B, P + N, D), the final, normalised tokens; or (B, P, D), where nothing is wanted of the patches.
         trace: see `NexusModule.run_blocks`.
         prefix: P, the class and register tokens before the patch tokens.
         grid: rows and columns of the N patches.
@@ -378,11 +385,16 @@ def encoder_outputs(x: Tensor, trace: Trace, *, prefix: int, grid: tuple[int, in
     Returns:
         `tokens`, `features`, `pyramid`, `attentions` and, where there are prefix tokens, `aux`.
     """
+    found: dict[str, Any] = {}
+    if prefix:
+        found["aux"] = {"prefix_tokens": [state[:, :prefix] for state in trace.states]}
+    if x.shape[1] == prefix:
+        return found
+    if trace.attentions:
+        found["attentions"] = trace.attentions
     tokens = x[:, prefix:]
-    return {
+    return found | {
         "tokens": tokens,
         "features": [as_map(state[:, prefix:], grid) for state in trace.states],
         "pyramid": {stride: as_map(tokens, grid)},
-        **({"attentions": trace.attentions} if trace.attentions else {}),
-        **({"aux": {"prefix_tokens": [state[:, :prefix] for state in trace.states]}} if prefix else {}),
     }

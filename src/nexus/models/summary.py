@@ -20,8 +20,9 @@ from nexus.results import LayerRow
 
 __all__ = ["Summary", "summarize"]
 
-OUTPUTS = ("embeddings", "logits")
-"""What is computed while counting, of what the model has."""
+OUTPUTS = ("embeddings", "logits", "tokens")
+"""What is computed while counting, of what the model has. Papers count the last block whole, as for the tokens, though
+embeddings alone may need less of it (`NexusModule.run_blocks`)."""
 
 
 class Summary(NamedTuple):
@@ -29,7 +30,7 @@ class Summary(NamedTuple):
 
     Attributes:
         parameters: all of them, a text tower's included.
-        multiply_adds: of one picture through the model, embeddings and logits.
+        multiply_adds: of one picture through the model, to all tokens, embeddings and logits.
         layers: its parts down to the blocks, in the order in which they were built.
     """
 

@@ -102,7 +102,7 @@ class CLIPVision(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images)
-        last, trace = self.run_blocks(x, wanted)
+        last, trace = self.run_blocks(x, wanted, pooled=1 if self.config.pool == "cls" else None)
         x = self.norm(last)
         found = encoder_outputs(x, trace, prefix=1, grid=grid, stride=self.config.patch_size)
         found["embeddings"] = self.proj(x[:, 0] if self.config.pool == "cls" else last[:, 1:].mean(1))

@@ -113,7 +113,7 @@ class DeiT(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images)
-        x, trace = self.run_blocks(x, wanted)
+        x, trace = self.run_blocks(x, wanted, pooled=self.num_prefix)
         x = self.norm(x)
         found = encoder_outputs(x, trace, prefix=self.num_prefix, grid=grid, stride=self.config.patch_size)
         found["embeddings"] = x[:, : self.num_prefix].flatten(1)

@@ -121,11 +121,11 @@ class DINOv2(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images, patch_mask)
-        x, trace = self.run_blocks(x, wanted)
-        x = self.norm(x)
         first = 1 + self.config.num_registers  # of the patch tokens
+        x, trace = self.run_blocks(x, wanted, pooled=first if self.config.head_input == "cls" else None)
+        x = self.norm(x)
         found = encoder_outputs(x, trace, prefix=first, grid=grid, stride=self.config.patch_size)
-        found["embeddings"] = self.pool(x[:, 0], found["tokens"])
+        found["embeddings"] = self.pool(x[:, 0], x[:, first:])
         found["aux"]["registers"] = x[:, 1:first]
         return self.finish(found, wanted)
 

@@ -175,11 +175,17 @@ class RotaryAttention(Attention):
         self.v_bias = nn.Parameter(torch.zeros(dim))
 
     def forward(  # type: ignore[override]
-        self, x: Float[Tensor, "b n d"], return_weights: bool, rotation: Float[Tensor, "2 n pairs"]
-    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b heads n n"] | None]:
+        self,
+        x: Float[Tensor, "b n d"],
+        return_weights: bool,
+        rotation: Float[Tensor, "2 n pairs"],
+        *,
+        rows: int | None = None,
+    ) -> tuple[Float[Tensor, "b m d"], Float[Tensor, "b heads m n"] | None]:
         """Mix tokens (B, N, D); `rotation` as `EVA02.rotation` gives it. See `Attention`."""
         query, key, value = self.project(x)
-        return self.attend(rotate(query, rotation), rotate(key, rotation), value, return_weights)
+        query = rotate(query if rows is None else query[:, :, :rows], rotation[:, :rows])
+        return self.attend(query, rotate(key, rotation), value, return_weights)
 
     def project(self, x: Float[Tensor, "b n d"]) -> tuple[Tensor, Tensor, Tensor]:
         """Return query, key and value, each (B, heads, N, head_dim)."""

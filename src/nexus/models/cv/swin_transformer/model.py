@@ -304,7 +304,7 @@ class WindowAttention(Attention):
         self.grid = (window, window)
         self.positions = positions
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, x: Float[Tensor, "n m d"], return_weights: bool = False, mask: Tensor | None = None
     ) -> tuple[Float[Tensor, "n m d"], Float[Tensor, "n heads m m"] | None]:
         """Mix the patches of each window.

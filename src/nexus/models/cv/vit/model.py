@@ -111,7 +111,7 @@ class VisionTransformer(WeightInitMixin, NexusModule):
         """
         wanted = self.wanted(outputs, output_attentions)
         x, grid = self.embed(images)
-        raw, trace = self.run_blocks(x, wanted)
+        raw, trace = self.run_blocks(x, wanted, pooled=self.num_prefix if self.config.pool == "cls" else None)
         x = self.norm(raw)
         found = encoder_outputs(x, trace, prefix=self.num_prefix, grid=grid, stride=self.config.patch_size)
         found["embeddings"] = self.pool(raw, x)

@@ -128,10 +128,10 @@ class HybridViT(WeightInitMixin, NexusModule):
         wanted = self.wanted(outputs, output_attentions)
         maps = self.run_resnet(images)
         x, grid = self.embed(maps[-1])
-        x, trace = self.run_blocks(x, wanted)
+        x, trace = self.run_blocks(x, wanted, pooled=1)
         x = self.norm(x)
         found = encoder_outputs(x, trace, prefix=1, grid=grid, stride=self.config.stride)
-        found["pyramid"] = {4 * 2**index: level for index, level in enumerate(maps)} | found["pyramid"]
+        found["pyramid"] = {4 * 2**index: level for index, level in enumerate(maps)} | found.get("pyramid", {})
         found["embeddings"] = x[:, 0]
         return self.finish(found, wanted)
 
