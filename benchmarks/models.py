@@ -176,7 +176,7 @@ def measure(network: Network, batch: int, pairs: int, images: int) -> Result:
         AUTO: lambda: {"out": selector(pixels)[network.output]},
     }
     timing = compare(candidates, OURS, pairs=pairs, seconds=SECONDS, units=batch, agreement=agreement)
-    counted = summarize(build_on_meta(variant.class_name, variant.config), spec.size)
+    counted = summarize(build_on_meta(variant.class_name, variant.config), spec.size, (network.output,))
     return Result(network, spec.size, timing, selector.engine, counted.parameters, counted.multiply_adds)
 
 

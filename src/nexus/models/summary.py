@@ -7,7 +7,7 @@ additions, resizing) is not, as elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -51,12 +51,13 @@ class _Part(NamedTuple):
         return f"{self.parent}.{self.name}".removeprefix(".")
 
 
-def summarize(model: NexusModule, size: tuple[int, int]) -> Summary:
+def summarize(model: NexusModule, size: tuple[int, int], outputs: Sequence[str] = OUTPUTS) -> Summary:
     """Count parameters and multiply-adds.
 
     Args:
         model: on any device; on the meta device nothing is computed. Its parameters are frozen.
         size: (height, width) of the picture.
+        outputs: what is computed.
 
     Returns:
         The counts, as a whole and by layer.
@@ -74,7 +75,7 @@ def summarize(model: NexusModule, size: tuple[int, int]) -> Summary:
     model.requires_grad_(False)  # the counter looks for the gradient of what enters a module, even of a learned query
     try:
         with counter, torch.inference_mode():
-            model(torch.zeros(1, 3, *size, device=device), outputs=OUTPUTS)
+            model(torch.zeros(1, 3, *size, device=device), outputs=outputs)
     finally:
         for hook in hooks:
             hook.remove()
