@@ -157,7 +157,13 @@ def _share_of_engine(files: Sequence[Path], predictor: Predictor, sizes: Sizes) 
             pairs=sizes.pairs,
             units=len(files),
         )
-    return Table.timed("Beside the bare engine", timing, "Decoding and the model share the same cores on a CPU.")
+    alone, ours, decoding = (row.per_second for row in timing.rows)
+    both = 1 / (1 / alone + 1 / decoding)
+    note = (
+        f"On a CPU decoding and the model share the cores: the one after the other, both at full speed, would make "
+        f"{both:.1f} images/s, {both / alone:.2f} of the bare engine. Nexus reaches {ours / both:.2f} of that."
+    )
+    return Table.timed("Beside the bare engine", timing, note)
 
 
 def _index(files: Sequence[Path], predictor: Predictor) -> None:
