@@ -63,7 +63,7 @@ class Variant(Config):
         labels: name of a label list in `nexus.assets`, for classifiers.
         tokenizer: where the tokenizer of a model that reads text comes from; see `nexus.models.tokenizer`.
         tasks: what can be done with it beyond features; by default ``("classify",)`` where it has labels.
-        license: SPDX name of the weights' licence, or None where the source states none.
+        license: SPDX name of the weights' licence; None where the source states none, or only on its page on the hub.
         score: reported results, each with its source; never typed from memory.
     """
 

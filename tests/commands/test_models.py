@@ -94,6 +94,19 @@ def test_a_card_counts_parameters(command: Command) -> None:
     assert lines[lines.index("CITE") + 1] == "@misc{oquab2023dinov2,"
 
 
+@pytest.mark.parametrize(
+    ("name", "licence"),
+    [
+        ("dinov2_vits14", "Apache-2.0"),
+        ("resnet50", "as the model's page says; the download records it"),
+        ("mobilenet_v2.tv_in1k", "the sources state none"),
+        ("hivit_tiny", "there are no weights"),
+    ],
+)
+def test_a_card_says_what_is_known_of_the_licence(name: str, licence: str) -> None:
+    assert nexus.show_model(name).lines()[7].split(maxsplit=1) == ["licence", licence]
+
+
 def test_a_misspelt_name_gives_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'dinov2_vits14'"):
         nexus.show_model("dinov2_vits41")

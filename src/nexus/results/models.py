@@ -145,7 +145,7 @@ class ModelCard(ModelRow):
             ("parameters", f"{self.parameters:,}"),
             ("GFLOPs", f"{self.gflops:.2f} (10^9 multiply-adds of one picture)"),
             ("input", f"{height}x{width}"),
-            ("licence", self.license or "the sources state none"),
+            ("licence", self.license or self._unstated()),
             ("labels", self.labels or "none: features only"),
             ("score", figures or "none recorded"),
         ]
@@ -159,7 +159,9 @@ class ModelCard(ModelRow):
             "",
             *self.about.splitlines(),
             "",
-            "WEIGHTS, in the order in which they are tried",
+            "WEIGHTS, in the order in which they are tried"
+            if self.weights
+            else "WEIGHTS: none are published; random ones",
             *indented(sources),
             "",
             "CONFIG",
@@ -170,6 +172,13 @@ class ModelCard(ModelRow):
             "CITE" if self.bibtex else "CITE: no paper is named",
             *(f"  {line}" for entry in self.bibtex for line in entry.splitlines()),
         ]
+
+    def _unstated(self) -> str:
+        """Why the licence of the weights is not known."""
+        if not self.weights:
+            return "there are no weights"
+        on_hub = any(source["kind"] == "huggingface" for source in self.weights)
+        return "as the model's page says; the download records it" if on_hub else "the sources state none"
 
     def _layers(self) -> list[str]:
         rows = [("LAYER", "TYPE", "OUTPUT", "PARAMETERS", "GFLOPS")]
