@@ -16,8 +16,8 @@ from benchmarks.report import Report, Settings, Table
 from benchmarks.twins import Network, random_model, twins
 from nexus import registry
 from nexus._system import usable_cores
-from nexus.engines.agreement import agreement
-from nexus.engines.auto import Selector
+from nexus.engines.agreement import MINIMUM, agreement
+from nexus.engines.auto import TRIAL_IMAGES, Selector, Trial
 from nexus.engines.base import Job
 from nexus.engines.catalogue import resolve_device
 from nexus.engines.timing import TimingTable, compare
@@ -72,6 +72,7 @@ class Result:
         size: (height, width) of the input.
         timing: of all who took part; the reference is ours.
         engine: what the automatic choice took.
+        refused: what it timed, but did not take for other answers.
         parameters, multiply_adds: counted.
     """
 
@@ -79,6 +80,7 @@ class Result:
     size: tuple[int, int]
     timing: TimingTable
     engine: str
+    refused: tuple[Trial, ...]
     parameters: int
     multiply_adds: int
 
@@ -106,7 +108,7 @@ def run(settings: Settings) -> Report:
             peaks.measure()
             results.append(measure(network, batch, pairs, 0 if settings.quick else JOB))
     peaks.measure()
-    tables = [_speed(results), _agreement(results), _shares(results, peaks), _claims(results)]
+    tables = [_speed(results), _agreement(results), _refused(results), _shares(results, peaks), _claims(results)]
     return Report("models", "Backbones beside transformers and timm", tables, _method(batch))
 
 
@@ -177,7 +179,8 @@ def measure(network: Network, batch: int, pairs: int, images: int) -> Result:
     }
     timing = compare(candidates, OURS, pairs=pairs, seconds=SECONDS, units=batch, agreement=agreement)
     counted = summarize(build_on_meta(variant.class_name, variant.config), spec.size, (network.output,))
-    return Result(network, spec.size, timing, selector.engine, counted.parameters, counted.multiply_adds)
+    refused = tuple(trial for trial in selector.choice().trials if trial.refused and trial.ratio)
+    return Result(network, spec.size, timing, selector.engine, refused, counted.parameters, counted.multiply_adds)
 
 
 def _selector(model: NexusModule, output: str, pixels: np.ndarray, spec: PreprocessSpec, images: int) -> Selector:
@@ -227,6 +230,17 @@ def _agreement(results: Sequence[Result]) -> Table:
         for result in results
     ]
     return Table("Lowest cosine with ours in eager fp32", columns, rows)
+
+
+def _refused(results: Sequence[Result]) -> Table:
+    rows = [
+        (result.network.name, trial.engine, trial.ratio, trial.agreement)
+        for result in results
+        for trial in result.refused
+    ]
+    columns = {"": "", "engine": "", "times ours in eager fp32": ".2f", "lowest cosine": ".4f"}
+    note = f"Of {TRIAL_IMAGES} photographs; {MINIMUM} is the least that the automatic choice takes."
+    return Table("Tried and refused for other answers", columns, rows, note)
 
 
 def _shares(results: Sequence[Result], peaks: Peaks) -> Table:
