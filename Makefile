@@ -46,6 +46,7 @@ test: $(VENV)/.dev
 	@$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.dev
+	@$(PIP) install -c constraints.txt -e '.[deepspeed]'
 	@$(PYTEST)
 	@NEXUS_START_METHOD=spawn $(PYTEST) -m "not slow" tests/commands tests/transforms tests/hub tests/retrieval
 
