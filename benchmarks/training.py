@@ -12,6 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from benchmarks.engines import photographs
 from benchmarks.report import Report, Settings, Table
@@ -57,9 +60,13 @@ METHOD = (
     "loop of their own: normalised NCHW pictures, `torch.optim.AdamW` with its defaults. nexus does the step of its "
     "`Trainer`, which takes bytes and normalises them, too; it lays convolutional networks out channels last and has "
     "PyTorch's fused AdamW. All begin with the same random weights, so the loss of the first step shows whether they "
-    "do the same. A ratio is the median over alternating pairs in one process, on all {cores} cores; it keeps the "
+    "do the same. The last row is no step: it computes the matrix products and convolutions of nexus's fp32 step, in "
+    "their order, and nothing else (those of attention as its formula has them), which no step on these kernels can "
+    "be faster than. A ratio is the median over alternating pairs in one process, on all {cores} cores; it keeps the "
     "memory that it frees, as nexus makes it, and the others are the faster for it, too."
 )
+
+PRODUCTS_ALONE = "its products alone"
 
 
 def run(settings: Settings) -> Report:
@@ -85,6 +92,7 @@ def measure(network: Network, batch: int, pairs: int, ways: Mapping[str, Mapping
         for name, changes in ways.items():
             steps[name] = stack.enter_context(ours(model, pixels, labels, changes))
         first = {name: step() for name, step in steps.items()}
+        steps[PRODUCTS_ALONE] = products_of_a_step(model, pixels, labels)
         timing = compare(steps, "nexus", pairs=pairs, warmup=1, seconds=SECONDS, units=batch)
     return table(network, timing, first)
 
@@ -125,11 +133,54 @@ def ours(
         yield lambda: float(trainer.step(batch)["loss"])
 
 
+def products_of_a_step(model: NexusModule, pixels: np.ndarray, labels: Tensor) -> Products:
+    """Watch one step of a copy of the model."""
+    with ours(model, pixels, labels, WAYS["nexus"]) as step, sdpa_kernel(SDPBackend.MATH), Products() as products:
+        step()
+    return products
+
+
+class Products(TorchDispatchMode):
+    """Notes the matrix products and convolutions that are computed within it; a call computes them again.
+
+    Operands are random then, those of one shape and layout the same.
+    """
+
+    KINDS = (
+        torch.ops.aten.mm.default,
+        torch.ops.aten.addmm.default,
+        torch.ops.aten.bmm.default,
+        torch.ops.aten.convolution.default,
+        torch.ops.aten.convolution_backward.default,
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._operands: dict[tuple[torch.Size, tuple[int, ...]], Tensor] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in self.KINDS:
+            self._calls.append((func, tree_map_only(Tensor, self._like, args)))
+        return func(*args, **(kwargs or {}))
+
+    def _like(self, operand: Tensor) -> Tensor:
+        layout = operand.shape, operand.stride()
+        if layout not in self._operands:
+            self._operands[layout] = torch.empty_strided(*layout).normal_()
+        return self._operands[layout]
+
+    def __call__(self) -> None:
+        with torch.no_grad():
+            for func, operands in self._calls:
+                func(*operands)
+
+
 def table(network: Network, timing: TimingTable, first: dict[str, float]) -> Table:
     """One row per library and way; ratios are of speeds, to that of nexus in eager fp32."""
     columns = {"": "", "images/s": ",.1f", "times nexus": ".2f", "quartiles": "", "pairs": "d", "first loss": ".5f"}
     rows: list[tuple[Any, ...]] = []
     for row in timing.rows:
         beside = (None, None) if row.name == "nexus" else (row.ratio, f"{row.low:.2f} to {row.high:.2f}")
-        rows.append((row.name, row.per_second, *beside, row.pairs, first[row.name]))
+        rows.append((row.name, row.per_second, *beside, row.pairs, first.get(row.name)))
     return Table(network.name, columns, rows)
