@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus.config import Config
+from nexus.config import Config, check_multiple
 from nexus.errors import ConfigError
 
 
@@ -63,3 +63,10 @@ def test_frozen_and_replaced() -> None:
 def test_a_config_of_another_class_is_refused() -> None:
     with pytest.raises(ConfigError, match="a Example is needed here, not a Inner"):
         Example.parse(Inner())
+
+
+@pytest.mark.parametrize(("value", "nearest"), [(225, "224 or 240"), (10, "16")])
+def test_what_is_no_multiple_names_the_nearest(value: int, nearest: str) -> None:
+    check_multiple("side", 224, 16, "the patch")
+    with pytest.raises(ValueError, match=f"^side = {value} is not a multiple of the patch: take {nearest}$"):
+        check_multiple("side", value, 16, "the patch")

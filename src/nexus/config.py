@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nexus.errors import ConfigError, did_you_mean
 
-__all__ = ["Config", "config_error", "require_multiple"]
+__all__ = ["Config", "check_multiple", "config_error", "require_multiple"]
 
 
 class Config(BaseModel):
@@ -52,10 +52,27 @@ def require_multiple(config: Config, whole: str, part: str) -> None:
     """Check, in a validator, that one value of a config is a multiple of another.
 
     Raises:
-        ValueError: it is not; both are named with their values.
+        ValueError: as `check_multiple`.
     """
-    if getattr(config, whole) % getattr(config, part):
-        raise ValueError(f"{whole} = {getattr(config, whole)} is not a multiple of {part} = {getattr(config, part)}")
+    step = getattr(config, part)
+    check_multiple(whole, getattr(config, whole), step, f"{part} = {step}")
+
+
+def check_multiple(name: str, value: int, step: int, of: str) -> None:
+    """Check, in a validator, that a value is a multiple of a number.
+
+    Args:
+        name, value: which, and what it is.
+        step: the number.
+        of: what to call it.
+
+    Raises:
+        ValueError: it is not; both are named, and the nearest values that would do.
+    """
+    if value % step:
+        below = value // step * step
+        nearest = f"{below} or {below + step}" if below else step
+        raise ValueError(f"{name} = {value} is not a multiple of {of}: take {nearest}")
 
 
 def config_error(owner: str, error: ValidationError, known: Mapping[str, Any]) -> ConfigError:

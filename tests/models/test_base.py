@@ -58,7 +58,7 @@ def test_stochastic_depth_and_dropout_are_for_training() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_size": 30}, "image_size = 30 is not a multiple of patch_size = 14"),
+        ({"image_size": 30}, "image_size = 30 is not a multiple of patch_size = 14: take 28 or 42"),
         ({"num_heads": 3}, "embed_dim = 16 is not a multiple of num_heads = 3"),
         ({"drop_path": 1.0}, r"drop_path = 1\.0"),
         ({"num_layers": 0}, "num_layers = 0"),

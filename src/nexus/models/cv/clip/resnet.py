@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, check_multiple
 from nexus.layers import channels_last, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin
 from nexus.types import ModelOutput
@@ -52,8 +52,7 @@ class CLIPResNetConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> CLIPResNetConfig:
-        if self.image_size % STRIDE:
-            raise ValueError(f"image_size = {self.image_size} is not a multiple of {STRIDE}")
+        check_multiple("image_size", self.image_size, STRIDE, f"the stride, {STRIDE}")
         if self.width % 2:
             raise ValueError(f"width = {self.width} is odd: the stem works at half of it")
         if 32 * self.width % self.num_heads:

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, check_multiple
 from nexus.errors import InputError
 from nexus.layers import DropPath, Mlp, linear_rates, mix_values, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin
@@ -72,10 +72,7 @@ class HieraConfig(Config):
             raise ValueError(
                 f"unit_size = {self.unit_size} cannot be halved {len(self.depths) - 1} times, once between two stages"
             )
-        if self.image_size % self.unit_pixels:
-            raise ValueError(
-                f"image_size = {self.image_size} is not a multiple of a mask unit's {self.unit_pixels} pixels"
-            )
+        check_multiple("image_size", self.image_size, self.unit_pixels, f"a mask unit's {self.unit_pixels} pixels")
         for width, heads in zip(self.widths, self.num_heads):
             if width % heads:
                 raise ValueError(

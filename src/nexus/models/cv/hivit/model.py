@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, check_multiple
 from nexus.errors import InputError
 from nexus.layers import Attention, DropPath, Mlp, PatchMerging, linear_rates, relative_bias, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin
@@ -57,8 +57,7 @@ class HiViTConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> HiViTConfig:
-        if self.image_size % 16:
-            raise ValueError(f"image_size = {self.image_size} is not a multiple of the patch size, 16")
+        check_multiple("image_size", self.image_size, 16, "the patch size, 16")
         if self.embed_dim % 4 or self.embed_dim % self.num_heads:
             raise ValueError(
                 f"embed_dim = {self.embed_dim} is not a multiple of 4 (the first stage has a quarter of it) and of "

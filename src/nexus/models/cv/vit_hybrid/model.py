@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config, require_multiple
+from nexus.config import Config, check_multiple, require_multiple
 from nexus.errors import InputError
 from nexus.layers import Attention, Block, Mlp, PatchEmbed, linear_rates, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
@@ -73,8 +73,7 @@ class HybridViTConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> HybridViTConfig:
-        if self.image_size % self.stride:
-            raise ValueError(f"image_size = {self.image_size} is not a multiple of the tokens' stride, {self.stride}")
+        check_multiple("image_size", self.image_size, self.stride, f"the tokens' stride, {self.stride}")
         require_multiple(self, "root_width", "groups")
         require_multiple(self, "embed_dim", "num_heads")
         return self
