@@ -320,7 +320,7 @@ def test_the_worker_imports_neither_torch_nor_pydantic(folder: Path) -> None:
         import sys
         from nexus.transforms import worker
         from nexus.transforms.image import Limits
-        work = {"resize": 8, "crop": [8, 8], "interpolation": "bicubic", "min_side": 16}
+        work = {"resize": 8, "crop": [8, 8], "crop_rounding": "even", "interpolation": "bicubic", "min_side": 16}
         head, pixels = worker.answer(sys.argv[1], Limits(), **work)
         assert "error" not in head and len(pixels) == 192, head
         recipe = {"scale": [0.1, 1], "ratio": [1, 1], "flip": 1, "policy": "trivialaugment"}

@@ -32,7 +32,7 @@ from nexus.transforms.preprocess import (
     normalise_batch,
     spec_from_huggingface,
 )
-from nexus.transforms.resize import fit, naflex_size, resized_size
+from nexus.transforms.resize import crop_start, fit, naflex_size, resized_size
 
 DINOV2 = {
     "size": {"shortest_edge": 256},
@@ -164,9 +164,35 @@ def test_one_step_equals_resize_then_crop(
     whole = image.resize((width, height), getattr(Image.Resampling, interpolation.upper()))
     left, top = (width - crop[1]) // 2, (height - crop[0]) // 2
     expected = np.asarray(whole.crop((left, top, left + crop[1], top + crop[0])), np.int16)
-    difference = np.abs(np.asarray(fit(image, resize, crop, interpolation), np.int16) - expected)
+    difference = np.abs(np.asarray(fit(image, resize, crop, "down", interpolation), np.int16) - expected)
     # The nearest pixel may be the other one where two are equally near.
     assert (difference > 1).mean() <= (0.03 if interpolation == "nearest" else 0)
+
+
+@pytest.mark.parametrize(
+    ("length", "window", "even", "down"),
+    [
+        (455, 224, 116, 115),
+        (453, 224, 114, 114),
+        (256, 224, 16, 16),
+        (5, 4, 0, 0),
+        (7, 4, 2, 1),
+        (4, 5, 0, -1),
+        (4, 7, -1, -2),
+    ],
+)
+def test_the_crop_begins_where_the_references_begin(length: int, window: int, even: int, down: int) -> None:
+    """``even``: what torchvision 0.28's CenterCrop gave; ``down``: transformers' processors."""
+    assert crop_start(length, window, "even") == even
+    assert crop_start(length, window, "down") == down
+    row = np.arange(1, length + 1, dtype=np.int64) % 251
+    image = Image.fromarray(np.repeat(row[None, :, None], 3, 2).repeat(window, 0).astype(np.uint8))
+    spec = PreprocessSpec(resize=(window, length), crop=(window, window), interpolation="nearest")
+    for rounding, start in (("even", even), ("down", down)):
+        expected = np.zeros(window, np.uint8)
+        inside = slice(max(0, -start), min(window, length - start))
+        expected[inside] = row[inside.start + start : inside.stop + start]
+        np.testing.assert_array_equal(apply(image, spec.replace(crop_rounding=rounding))[0, :, 0], expected)
 
 
 @pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (1, 1), (1, 2_000_000)])

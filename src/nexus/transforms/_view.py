@@ -28,7 +28,8 @@ class View:
     Args:
         recipe: values of an `AugmentConfig`.
         rng: where all chance comes from.
-        resize, crop, interpolation, min_side: of the evaluation transform; see `PreprocessSpec` and `decode_floor`.
+        resize, crop, crop_rounding, interpolation, min_side: of the evaluation transform; see `PreprocessSpec` and
+            `decode_floor`.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class View:
         *,
         resize: int | tuple[int, int],
         crop: tuple[int, int] | None,
+        crop_rounding: str,
         interpolation: str,
         min_side: int | None,
     ) -> None:
         self.recipe, self.rng = recipe, rng
-        self.resize, self.crop, self.interpolation = resize, crop, interpolation
+        self.resize, self.crop, self.crop_rounding, self.interpolation = resize, crop, crop_rounding, interpolation
         self._min_side = min_side
         # Drawn before the picture's size is known, so that the box follows from the size alone.
         self._draws = rng.random((ATTEMPTS, 4)) if recipe["scale"] else None
@@ -73,7 +75,7 @@ class View:
 
     def _place(self, picture: Picture) -> Image.Image:
         if self._draws is None:
-            return fit(picture.image, self.resize, self.crop, self.interpolation)
+            return fit(picture.image, self.resize, self.crop, self.crop_rounding, self.interpolation)
         shrunk = picture.image.width / picture.size[0], picture.image.height / picture.size[1]
         box = tuple(value * shrunk[axis % 2] for axis, value in enumerate(self._box(picture.size)))
         return picture.image.resize(self._target(), FILTERS[self.interpolation], box=box)  # type: ignore[arg-type]

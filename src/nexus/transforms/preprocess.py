@@ -47,6 +47,8 @@ class PreprocessSpec(Config):
         resize: an int: the shorter side becomes that long and the aspect is kept; (height, width): exactly that.
         crop: (height, width) of the centre crop after the resize, or None. A picture smaller than the crop is padded
             with black, as the reference processors do.
+        crop_rounding: where the crop begins if as many pixels as are left over cannot be halved: ``"even"`` at the even
+            one of both, as torchvision, timm and those who use them; ``"down"`` at the first, as transformers.
         interpolation: filter of the resize, as Pillow computes it on 8-bit pixels.
         mean, std: per channel, of values in 0..1, in the order of `channels`.
         channels: order in which the model wants them.
@@ -56,6 +58,7 @@ class PreprocessSpec(Config):
 
     resize: Side | tuple[Side, Side] = 256
     crop: tuple[PositiveInt, PositiveInt] | None = (224, 224)
+    crop_rounding: Literal["even", "down"] = "even"
     interpolation: Literal["bicubic", "bilinear", "lanczos", "nearest"] = "bicubic"
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
@@ -100,7 +103,7 @@ def apply(image: Image.Image, spec: PreprocessSpec) -> np.ndarray:
     Returns:
         (H, W, 3) uint8, RGB, of ``spec.size``.
     """
-    return np.asarray(fit(image, spec.resize, spec.crop, spec.interpolation))
+    return np.asarray(fit(image, spec.resize, spec.crop, spec.crop_rounding, spec.interpolation))
 
 
 def normalise(batch: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
@@ -178,6 +181,7 @@ def geometry(spec: PreprocessSpec) -> dict[str, Any]:
     return {
         "resize": spec.resize,
         "crop": spec.crop,
+        "crop_rounding": spec.crop_rounding,
         "interpolation": spec.interpolation,
         "min_side": decode_floor(spec),
     }
@@ -213,6 +217,7 @@ def spec_from_huggingface(processor: Mapping[str, Any]) -> PreprocessSpec:
         {
             "resize": resize,
             "crop": crop,
+            "crop_rounding": "down",
             "interpolation": RESAMPLE[filter_number],
             "mean": mean,
             "std": std,

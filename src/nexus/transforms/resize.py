@@ -8,7 +8,7 @@ from PIL import Image
 
 from nexus.errors import ConfigError
 
-__all__ = ["fit", "naflex_size", "resized_size"]
+__all__ = ["crop_start", "fit", "naflex_size", "resized_size"]
 
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -72,21 +72,39 @@ def naflex_size(width: int, height: int, patch_size: int = 16, max_patches: int 
     return rows * patch_size, columns * patch_size
 
 
+def crop_start(length: int, window: int, rounding: str) -> int:
+    """Return where a centred window begins; negative where it is longer than what it is cut from, which is padded then.
+
+    Args:
+        length: of what is cut, in pixels.
+        window: length of the window.
+        rounding: see `PreprocessSpec.crop_rounding`.
+    """
+    spare = length - window
+    if rounding == "down":
+        return spare // 2
+    return round(spare / 2) if spare > 0 else -(-spare // 2)  # torchvision pads with the smaller half first
+
+
 def fit(
-    image: Image.Image, resize: int | tuple[int, int], crop: tuple[int, int] | None, interpolation: str
+    image: Image.Image,
+    resize: int | tuple[int, int],
+    crop: tuple[int, int] | None,
+    crop_rounding: str,
+    interpolation: str,
 ) -> Image.Image:
     """Resize, then cut out (or pad with black to) the centre.
 
-    Equal to resizing the whole picture with Pillow and cropping it, up to the rounding of single pixels (1/255), and
-    for any aspect: a picture of 1 x 20000 costs no more than others.
+    Equal to resizing the whole picture with Pillow and cropping it, up to the rounding of single pixels (1/255, and 2
+    where both passes round the other way), and for any aspect: a picture of 1 x 20000 costs no more than others.
 
     Args:
         image: 8-bit RGB.
-        resize, crop, interpolation: see `PreprocessSpec`.
+        resize, crop, crop_rounding, interpolation: see `PreprocessSpec`.
     """
     width, height = resized_size(image.size, resize)
     crop_height, crop_width = crop or (height, width)
-    left, top = (width - crop_width) // 2, (height - crop_height) // 2
+    left, top = crop_start(width, crop_width, crop_rounding), crop_start(height, crop_height, crop_rounding)
     window = (max(left, 0), max(top, 0), min(left + crop_width, width), min(top + crop_height, height))
     if _by_window(image.size, resize, interpolation):
         kept = _resize_window(image, (width, height), window, FILTERS[interpolation])

@@ -64,6 +64,7 @@ def answer(
     *,
     resize: int | Sequence[int],
     crop: Sequence[int] | None,
+    crop_rounding: str,
     interpolation: str,
     min_side: int | None,
     augment: Mapping[str, Any] | None = None,
@@ -74,7 +75,7 @@ def answer(
 
     Args:
         source, limits: see `read_picture`.
-        resize, crop, interpolation: see `PreprocessSpec`.
+        resize, crop, crop_rounding, interpolation: see `PreprocessSpec`.
         min_side: see `decode_floor`.
         augment: values of an `AugmentConfig`.
         seed: from which all chance of the augmentation follows. Without it, or without a config: the evaluation
@@ -89,10 +90,11 @@ def answer(
     try:
         if augment is None or seed is None:
             picture = read_picture(source, limits, min_side, hashed=hashes)
-            image = fit(picture.image, target, window, interpolation)
+            image = fit(picture.image, target, window, crop_rounding, interpolation)
         else:
             rng = generator(seed)
-            view = View(augment, rng, resize=target, crop=window, interpolation=interpolation, min_side=min_side)
+            place = {"resize": target, "crop": window, "crop_rounding": crop_rounding, "interpolation": interpolation}
+            view = View(augment, rng, **place, min_side=min_side)
             picture = read_picture(source, limits, view.min_side, hashed=hashes)
             image = view.render(picture)
         reply: dict[str, Any] = {"size": picture.size, "shape": (image.height, image.width, 3)}

@@ -64,6 +64,7 @@ CITATION: tuple[dict[str, Any], ...] = (
 PREPROCESS: dict[str, Any] = {
     "resize": 256,
     "crop": (224, 224),
+    "crop_rounding": "down",
     "interpolation": "bicubic",
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),

@@ -190,7 +190,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
                 "license": None,
             },
         ),
-        "preprocess": {"resize": size + 32, "crop": (size, size), "interpolation": "bicubic"},
+        "preprocess": {
+            "resize": size + 32,
+            "crop": (size, size),
+            "crop_rounding": "down",
+            "interpolation": "bicubic",
+        },
         "labels": "imagenet_1k",
         "license": None,
         "score": None,

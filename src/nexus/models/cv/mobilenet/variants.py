@@ -151,7 +151,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
             }
             for file in ("model.safetensors", "pytorch_model.bin")
         ),
-        "preprocess": {"resize": size + 32, "crop": (size, size), "interpolation": "bilinear", **HALF},
+        "preprocess": {
+            "resize": size + 32,
+            "crop": (size, size),
+            "crop_rounding": "down",
+            "interpolation": "bilinear",
+            **HALF,
+        },
         "labels": "imagenet_1k",
         "license": None,
         "score": None,

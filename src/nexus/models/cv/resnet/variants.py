@@ -89,7 +89,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
                 "license": None,
             },
         ),
-        "preprocess": {"resize": 256, "crop": (224, 224), "interpolation": "bicubic"},
+        "preprocess": {"resize": 256, "crop": (224, 224), "crop_rounding": "down", "interpolation": "bicubic"},
         "labels": "imagenet_1k",
         "license": None,
         "score": None,
