@@ -86,7 +86,7 @@ def test_probabilities_to_keep_are_understood() -> None:
         ("mobilenet_v2.gluon_in1k", "coffee.png", "espresso", 0.985),
         ("mobilenet_v2.tv_in1k", "cat", "Egyptian cat", 0.71),
         ("mobilenet_v2.tv_in1k", "coffee.png", "espresso", 0.99),
-        ("mobilenet_v2.tv_in1k", "spoonbills.jpg", "spoonbill", 0.68),
+        ("mobilenet_v2.tv_in1k", "spoonbills.jpg", "spoonbill", 0.53),  # with torchvision's transform: 0.5303
     ],
 )
 @torch.no_grad()
