@@ -43,7 +43,7 @@ RUNS: dict[str, tuple[type[NexusModule], Mapping[str, Any], Mapping[str, Any]]] 
         "erase": {"probability": 0.25}, "loss": {"label_smoothing": 0.1}, "clip_grad": None,
     }),
     "ViT-Ti/4": (VisionTransformer, VIT_TINY, {
-        "epochs": 5, "batch_size": 128, "lr": 1e-3, "lr_batch": None, "schedule": {"warmup_epochs": 1},
+        "epochs": 10, "batch_size": 64, "lr": 1e-3, "lr_batch": None, "schedule": {"warmup_epochs": 1},
         "augment": {"policy": "none", **SHIFTED}, "mix": None, "erase": None, "loss": {"label_smoothing": 0.1},
         "compile": True,
     }),
