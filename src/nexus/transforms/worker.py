@@ -93,8 +93,15 @@ def answer(
             image = fit(picture.image, target, window, crop_rounding, interpolation)
         else:
             rng = generator(seed)
-            place = {"resize": target, "crop": window, "crop_rounding": crop_rounding, "interpolation": interpolation}
-            view = View(augment, rng, **place, min_side=min_side)
+            view = View(
+                augment,
+                rng,
+                resize=target,
+                crop=window,
+                crop_rounding=crop_rounding,
+                interpolation=interpolation,
+                min_side=min_side,
+            )
             picture = read_picture(source, limits, view.min_side, hashed=hashes)
             image = view.render(picture)
         reply: dict[str, Any] = {"size": picture.size, "shape": (image.height, image.width, 3)}
