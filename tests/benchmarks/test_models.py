@@ -24,7 +24,9 @@ def result(rows: Mapping[str, float]) -> Result:
         TimingRow(name=name, seconds=1 / ratio, per_second=ratio, ratio=ratio, low=ratio, high=ratio, pairs=1)
         for name, ratio in rows.items()
     ]
-    return Result(NETWORKS[0], (224, 224), TimingTable(rows=tuple(timed), unit="images", machine=machine()), AUTO, 1, 1)
+    return Result(
+        NETWORKS[0], (224, 224), TimingTable(rows=tuple(timed), unit="images", machine=machine()), AUTO, (), 1, 1
+    )
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)

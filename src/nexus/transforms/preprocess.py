@@ -217,7 +217,7 @@ def spec_from_huggingface(processor: Mapping[str, Any]) -> PreprocessSpec:
         {
             "resize": resize,
             "crop": crop,
-            "crop_rounding": "down",
+            **({"crop_rounding": "down"} if crop else {}),
             "interpolation": RESAMPLE[filter_number],
             "mean": mean,
             "std": std,
