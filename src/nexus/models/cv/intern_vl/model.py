@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config, require_multiple
+from nexus.config import Config, check_multiple, require_multiple
 from nexus.errors import ConfigError, InputError
 from nexus.layers import Attention, Block, LayerScale, Mlp, PatchEmbed, linear_rates, resample_positions
 from nexus.models.base import NexusModule, WeightInitMixin, encoder_outputs
@@ -77,8 +77,8 @@ class InternViTConfig(Config):
     def _divisible(self) -> InternViTConfig:
         require_multiple(self, "image_size", "patch_size")
         require_multiple(self, "embed_dim", "num_heads")
-        if self.pool == "attention" and self.embed_dim % self.pool_heads:
-            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of pool_heads = {self.pool_heads}")
+        if self.pool == "attention":
+            require_multiple(self, "embed_dim", "pool_heads")
         return self
 
 
@@ -114,9 +114,9 @@ class InternVLConfig(Config):
             raise ValueError(f"image.num_classes = {self.image.num_classes}: an InternVL has no head; use InternViT")
         if self.image.pool != "attention":
             raise ValueError(f"image.pool = {self.image.pool!r}: only 'attention' maps into the space of the texts")
-        if self.num_queries and self.text.embed_dim % self.image.pool_heads:
+        if self.num_queries:
             heads = self.image.pool_heads
-            raise ValueError(f"text.embed_dim = {self.text.embed_dim} is not a multiple of image.pool_heads = {heads}")
+            check_multiple("text.embed_dim", self.text.embed_dim, heads, f"image.pool_heads = {heads}")
         return self
 
 

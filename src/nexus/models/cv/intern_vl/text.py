@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from nexus.config import Config
+from nexus.config import Config, check_multiple
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -44,8 +44,7 @@ class QLlamaConfig(Config):
 
     @model_validator(mode="after")
     def _divisible(self) -> QLlamaConfig:
-        if self.embed_dim % (2 * self.num_heads):
-            raise ValueError(f"embed_dim = {self.embed_dim} is not a multiple of twice num_heads = {self.num_heads}")
+        check_multiple("embed_dim", self.embed_dim, 2 * self.num_heads, f"twice num_heads = {self.num_heads}")
         return self
 
 
